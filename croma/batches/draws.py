@@ -1,0 +1,41 @@
+"""Random draws as a hash: the same key gives the same numbers on any device, in any order, in any company.
+
+Source: splitmix64 (Steele, Lea, Flood 2014, "Fast splittable pseudorandom number generators"). int64 arithmetic wraps
+in torch as in C, so the unsigned algorithm is written in signed numbers.
+"""
+
+import torch
+from torch import Tensor
+
+_GOLDEN = 0x9E3779B97F4A7C15 - (1 << 64)
+_MIX_1 = 0xBF58476D1CE4E5B9 - (1 << 64)
+_MIX_2 = 0x94D049BB133111EB - (1 << 64)
+
+
+def mix(state: Tensor) -> Tensor:
+    """A bijection of int64 that leaves no visible structure."""
+    state = (state ^ _shift(state, 30)) * _MIX_1
+    state = (state ^ _shift(state, 27)) * _MIX_2
+    return state ^ _shift(state, 31)
+
+
+def uniform(keys: Tensor, n: int, stream: int) -> Tensor:
+    """`n` numbers for every key, uniform in [0, 1).
+
+    Args:
+        keys: int64 (b,).
+        n: numbers wanted of each key.
+        stream: tells uses apart: two draws of one sample with different streams are independent.
+
+    Returns:
+        float32 (b, n) with 24 random bits each, on the device of `keys`.
+    """
+    counter = torch.arange(1, n + 1, dtype=torch.int64, device=keys.device)
+    origin = mix(keys ^ mix(torch.full_like(keys, stream) * _GOLDEN))
+    bits = _shift(mix(origin[:, None] + counter * _GOLDEN), 40)
+    return bits.to(torch.float32) * (1.0 / (1 << 24))
+
+
+def _shift(state: Tensor, bits: int) -> Tensor:
+    """Logical right shift: the sign bit moves down with the others."""
+    return (state >> bits) & ((1 << (64 - bits)) - 1)
