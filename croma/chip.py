@@ -28,7 +28,7 @@ class Chip:
     optical: dict[int, npt.NDArray[np.uint16]]
     """Reflectance × 10,000 by native resolution in metres: shape (bands, size·10/res, size·10/res). 0 is nodata."""
     label: npt.NDArray[np.uint8] | None
-    """Land-cover codes of the label layer, shape (size, size), 0 is nodata; None where the recipe asks for no labels."""
+    """Land-cover codes of the label layer, shape (size, size), 0 is nodata; None where no labels are asked for."""
     facts: dict[str, Any]
     """JSON-ready provenance: times, gap, scene ids, orbits, baselines, quality; the columns of the index say which."""
 

@@ -1,7 +1,7 @@
 """The chip grid: square windows of UTM whose corners lie on multiples of 60 m.
 
-All Sentinel-2 tiles have their corners on multiples of 60 m, so on this lattice bands of 10, 20 and 60 m are cut without
-resampling, whichever tile a pixel comes from.
+All Sentinel-2 tiles have their corners on multiples of 60 m, so on this lattice bands of 10, 20 and 60 m are cut
+without resampling, whichever tile a pixel comes from.
 """
 
 from typing import NamedTuple

@@ -66,7 +66,7 @@ SENTINEL_2_L2A = Sensor(
     dtype="uint16",
     nodata=0,
 )
-"""Surface reflectance × 10,000, offset of processing baseline 04.00 removed; 0 is nodata, valid pixels are at least 1."""
+"""Surface reflectance × 10,000, offset of processing baseline 04.00 removed; 0 is nodata, valid is positive."""
 
 SENTINEL_1_RTC = Sensor(
     name="sentinel-1-rtc",
@@ -75,7 +75,7 @@ SENTINEL_1_RTC = Sensor(
     dtype="float16",
     nodata=-32768,
 )
-"""Radiometrically terrain-corrected gamma nought; linear power in the files, decibels in a dataset; NaN is nodata there."""
+"""Terrain-corrected gamma nought: linear power in the files; decibels in a dataset, where NaN is nodata."""
 
 RADAR_CHANNELS = len(SENTINEL_1_RTC.bands)
 OPTICAL_CHANNELS = len(SENTINEL_2_L2A.bands)

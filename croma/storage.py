@@ -1,7 +1,8 @@
 """The door to storage: a local folder or an object store behind one set of verbs. Addresses are strings.
 
-`s3://bucket/key` goes to s3fs, everything else is a local path (`file://` or plain). Endpoint and credentials come from
-the environment in the words every S3 client knows (AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, …), so none is ever in an address.
+`s3://bucket/key` goes to s3fs, everything else is a local path (`file://` or plain). Endpoint and credentials come
+from the environment in the words every S3 client knows (AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, …), so none is ever in an
+address.
 """
 
 import os
@@ -176,7 +177,9 @@ def check_reachable(address: str) -> None:
         write(probe, b"croma")
         remove(probe)
     except (OSError, TransientError) as error:
-        raise InputError(f"storage {address}: cannot be written to ({error}); check the address and the rights") from None
+        raise InputError(
+            f"storage {address}: cannot be written to ({error}); check the address and the rights"
+        ) from None
 
 
 def _remote(address: str) -> bool:
@@ -206,7 +209,9 @@ def _translated(address: str) -> Iterator[None]:
             "or run where a role grants them"
         ) from None
     except PermissionError as error:
-        raise InputError(f"storage {address}: access denied ({error}); check the credentials and their rights") from None
+        raise InputError(
+            f"storage {address}: access denied ({error}); check the credentials and their rights"
+        ) from None
     except FileNotFoundError:
         raise
     except (ClientError, BotoCoreError) as error:
@@ -224,7 +229,7 @@ def _replacing(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
         yield temporary
-        os.replace(temporary, path)
+        temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 

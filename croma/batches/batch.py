@@ -11,7 +11,10 @@ class RawBatch(NamedTuple):
     radar: Tensor
     """float16 decibels, (b, 2, size, size); NaN is nodata."""
     optical: dict[int, Tensor]
-    """Reflectance × 10,000 as uint16 by native resolution in metres: (b, bands, size·10/res, size·10/res); 0 is nodata."""
+    """Reflectance × 10,000 as uint16 by native resolution in metres: (b, bands, size·10/res, size·10/res).
+
+    0 is nodata.
+    """
     keys: Tensor
     """int64 (b,). One random key a sample, a pure function of (seed, dataset version, step, position in global batch).
 

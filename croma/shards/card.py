@@ -14,6 +14,8 @@ from croma.chip import Split
 from croma.document import Document
 from croma.sensors import Role
 
+Number = TypeVar("Number", int, float)
+
 
 class ChipRow(Document):
     """One row of the index: where a chip is in storage, where on Earth, when, from what, and how good."""
@@ -179,9 +181,6 @@ def _measure_band(role: Role, values: npt.NDArray[np.float64]) -> tuple[Any, ...
         float(values.max()),
         tuple(int(n) for n in counts),
     )
-
-
-Number = TypeVar("Number", int, float)
 
 
 def _add(a: tuple[Number, ...], b: tuple[Number, ...]) -> tuple[Number, ...]:

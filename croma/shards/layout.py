@@ -2,8 +2,8 @@
 
 A shard is a plain tar that any WebDataset client reads: one chip is the consecutive members `<chip>.s1.npy`,
 `<chip>.s2_10m.npy`, `.s2_20m.npy`, `.s2_60m.npy`, `.label.npy` where there are labels, and `<chip>.json`. Each `.npy`
-header is padded to 512 bytes, so array data start on multiples of 512 and all chips of a dataset are laid out alike: one
-range read of `ChipLayout.length` bytes from the index's offset gives every plane without parsing tar or npy.
+header is padded to 512 bytes, so array data start on multiples of 512 and all chips of a dataset are laid out alike:
+one range read of `ChipLayout.length` bytes from the index's offset gives every plane without parsing tar or npy.
 
 This file needs numpy alone.
 """

@@ -1,0 +1,96 @@
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from croma import storage
+from croma.errors import InputError, TransientError
+
+
+def test_bytes_come_back(root: str) -> None:
+    address = storage.join(root, "a", "b.bin")
+    storage.write(address, b"one")
+    storage.write(address, b"another")
+    assert storage.read(address) == b"another"
+    assert storage.size(address) == 7
+    assert storage.read_range(address, 2, 3) == b"oth"
+    assert storage.read_range(address, 5, 100) == b"er"
+
+
+def test_missing_is_file_not_found(root: str) -> None:
+    address = storage.join(root, "nothing")
+    assert not storage.exists(address)
+    with pytest.raises(FileNotFoundError):
+        storage.read(address)
+    with pytest.raises(FileNotFoundError):
+        storage.size(address)
+    storage.remove(address)
+
+
+def test_of_many_creators_one_wins(root: str) -> None:
+    address = storage.join(root, "claim")
+    start = threading.Barrier(8)
+
+    def claim(number: int) -> bool:
+        start.wait()
+        return storage.create(address, str(number).encode())
+
+    with ThreadPoolExecutor(8) as pool:
+        won = list(pool.map(claim, range(8)))
+    assert sum(won) == 1
+    assert storage.read(address) == str(won.index(True)).encode()
+
+
+def test_listing_sees_what_is_there_now(root: str) -> None:
+    assert storage.list_names(storage.join(root, "cards")) == []
+    for name in ("b", "a", "c/d"):
+        storage.write(storage.join(root, "cards", name), b"x")
+    assert storage.list_names(storage.join(root, "cards")) == ["a", "b", "c"]
+    storage.remove(storage.join(root, "cards"), recursive=True)
+    assert storage.list_names(storage.join(root, "cards")) == []
+
+
+def test_files_travel_whole(root: str, tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "deep" / "target"
+    source.write_bytes(bytes(range(256)) * 40_000)
+    storage.upload(source, storage.join(root, "big"))
+    storage.download(storage.join(root, "big"), target)
+    assert target.read_bytes() == source.read_bytes()
+
+
+def test_failed_download_leaves_nothing(root: str, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        storage.download(storage.join(root, "nothing"), tmp_path / "d" / "target")
+    assert list((tmp_path / "d").iterdir()) == []
+
+
+def test_no_credentials_is_said(s3_root: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
+    import s3fs
+
+    s3fs.S3FileSystem.clear_instance_cache()
+    with pytest.raises(InputError, match="AWS_ACCESS_KEY_ID"):
+        storage.read(storage.join(s3_root, "a"))
+    s3fs.S3FileSystem.clear_instance_cache()
+
+
+def test_unknown_protocol_is_said() -> None:
+    with pytest.raises(InputError, match="ftp:// is not supported"):
+        storage.read("ftp://host/a")
+
+
+def test_unreachable_server_is_transient(monkeypatch: pytest.MonkeyPatch) -> None:
+    import s3fs
+
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    s3fs.S3FileSystem.clear_instance_cache()
+    with pytest.raises(TransientError, match=r"127\.0\.0\.1:9"):
+        storage.read("s3://bucket/a")
+    s3fs.S3FileSystem.clear_instance_cache()
