@@ -1,0 +1,65 @@
+# The same words at home and in CI. `make` alone lists them.
+PYTHON ?= python3
+VENV ?= .venv
+# cpu takes the small build of torch; gpu takes the CUDA build (several GB) on Linux.
+ACCELERATOR ?= cpu
+TORCH := 2.13.0
+TORCH_CPU_INDEX ?= https://download.pytorch.org/whl/cpu
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
+export DO_NOT_TRACK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check bench serve lock clean
+
+help:  ## list these commands
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+setup: $(VENV)/.user  ## make the environment (ACCELERATOR=gpu for CUDA)
+
+demo: $(VENV)/.user  ## from a STAC search to a registered model, offline, in minutes
+	$(BIN)/croma demo
+
+serve: $(VENV)/.user  ## Prefect and MLflow in the browser, over what the demo left
+	$(BIN)/croma serve
+
+test: check  ## everything that CI runs
+	$(BIN)/python -m pytest -m "not slow and not network" --durations=10
+	$(BIN)/python -m pytest -m "slow and not network" --durations=10
+
+check: $(VENV)/.dev  ## lint, types, floors
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+lock: $(VENV)/.dev  ## renew constraints.txt from the ranges in pyproject.toml
+	PIP_CONSTRAINT= $(PIP) install -q uv
+	$(BIN)/python tools/lock.py constraints.txt
+
+clean:  ## remove the environment and what the demo made
+	rm -rf $(VENV) .croma
+
+$(VENV)/.torch: Makefile
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
+	  || { echo "CROMA needs Python 3.11 to 3.13; name one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) \
+	  || { echo "Python's venv is missing; on Debian: apt-get install python3-venv"; exit 1; }
+	@VERSION=$(TORCH); \
+	if [ "$$(uname -s)" = Linux ] && [ "$(ACCELERATOR)" = cpu ]; then VERSION=$(TORCH)+cpu; fi; \
+	echo "Installing torch $$VERSION"; \
+	$(PIP) install -q "torch==$$VERSION" 2>/dev/null \
+	  || $(PIP) install -q "torch==$$VERSION" --extra-index-url $(TORCH_CPU_INDEX)
+	@touch $@
+
+$(VENV)/.user: $(VENV)/.torch pyproject.toml constraints.txt
+	@echo "Installing the pipeline (about 200 packages; a few minutes)"
+	@$(PIP) install -q -e ".[all]"
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.torch pyproject.toml constraints.txt
+	@echo "Installing the pipeline with its test tools"
+	@$(PIP) install -q -e ".[dev]"
+	@touch $@ $(VENV)/.user
