@@ -1,0 +1,75 @@
+"""Where things are: catalog, storage, tracking, cluster. Read from the environment (`CROMA_…`) or a `.env` file.
+
+A site never says what to build or learn; a recipe never says where. Credentials are not part of it: storage and servers
+read them from their own variables (AWS_…, MLFLOW_TRACKING_USERNAME, RAY_AUTH_TOKEN, …).
+"""
+
+import re
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from croma import storage
+from croma.document import problems
+from croma.errors import InputError
+
+
+class Site(BaseSettings):
+    """The addresses a run works with."""
+
+    model_config = SettingsConfigDict(env_prefix="CROMA_", env_file=".env", frozen=True, extra="ignore")
+
+    catalog: str = "planetary-computer"
+    """Name of a known catalog (planetary-computer, earth-search, cdse) or the address of any STAC API."""
+    storage: str = ".croma/storage"
+    """Root of datasets and runs: a local folder or `s3://bucket/prefix`."""
+    tracking: str = ""
+    """Address of an MLflow server; empty: a SQLite file in `home`."""
+    artifacts: str = ""
+    """Where new MLflow experiments keep files; empty: the server decides, or a folder in `home` without a server."""
+    ray: str = ""
+    """Address of a running Ray cluster; empty: one on this machine for the time of the job."""
+    home: Path = Path(".croma")
+    """Local folder for what servers on this machine keep: Prefect, MLflow, logs."""
+    threads: int = Field(2, ge=1)
+    """Shards filled at once on this machine."""
+
+    @field_validator("tracking")
+    @classmethod
+    def _known_tracking(cls, value: str) -> str:
+        if value and not value.startswith(("http://", "https://", "sqlite:///", "postgresql")):
+            raise ValueError("expected http(s)://…, sqlite:///… or postgresql…; MLflow keeps no plain folders any more")
+        return value
+
+    @classmethod
+    def load(cls, **settings: object) -> Self:
+        """The site of the environment, with `settings` over it.
+
+        Raises:
+            InputError: lists every wrong variable at once.
+        """
+        try:
+            return cls(**settings)  # type: ignore[arg-type]
+        except ValidationError as error:
+            raise InputError(*(f"site: CROMA_{line}" for line in _upper(error))) from None
+
+    @property
+    def root(self) -> str:
+        """The root of storage, absolute."""
+        return storage.absolute(self.storage)
+
+    def dataset(self, name: str) -> str:
+        """Address of a dataset by its name; an address is taken as it is."""
+        if "/" in name:
+            return storage.absolute(name)
+        return storage.join(self.root, "datasets", name)
+
+
+def _upper(error: ValidationError) -> list[str]:
+    lines = []
+    for line in problems(error):
+        name, _, rest = line.partition(":")
+        lines.append(f"{name.upper()}:{re.sub(r'//[^/@]+@', '//***@', rest)}")
+    return lines
