@@ -24,10 +24,10 @@ def register(tracker: Tracker, name: str, model_id: str, run_id: str, tags: Mapp
     with door(f"registering {name}"), default_uri(tracker.uri):
         if not client.search_registered_models(f"name = '{name}'"):
             client.create_registered_model(name)
-        for known in client.search_model_versions(f"name = '{name}'"):
-            if known.model_id == model_id:
-                return int(known.version)
         source = f"models:/{model_id}"
+        for known in client.search_model_versions(f"name = '{name}'"):
+            if known.source == source:
+                return int(known.version)
         made = client.create_model_version(name, source, run_id, tags=dict(tags), model_id=model_id)
     return int(made.version)
 
