@@ -1,0 +1,90 @@
+"""Attention with a distance bias: written out where it is small, from positions where it would not fit.
+
+At 56 visible or 225 tokens a bias made once and shared by all layers is as fast as one computed inside the kernel. At
+504 px (3,969 tokens, 16 heads) it would take a gigabyte, so there it is never made whole.
+"""
+
+import functools
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.attention.flex_attention import flex_attention
+
+from croma.model.alibi import Alibi
+
+DENSE_LIMIT = 1024 * 1024
+"""Largest number of query-key pairs for which the bias is written out."""
+CHUNK = 128
+"""Queries for which the bias is written out at a time beyond that limit, where FlexAttention is not used."""
+
+# cuDNN's backward gives NaN with a bias at 64 tokens, and misreads a bias of another type than the query
+# (pytorch/pytorch #196678, #191612), so it is left out.
+_BACKENDS = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
+
+Bias = Tensor | Alibi | None
+"""(b or 1, h, q, k) in the type of the query; or positions, from which it is made piece by piece; or none."""
+
+
+def prepare(alibi: Alibi, like: Tensor) -> Tensor | Alibi:
+    """`alibi` written out when it is small enough, in the type that attention over tokens `like` computes in."""
+    pairs = alibi.queries.shape[1] * alibi.keys.shape[1]
+    return alibi.dense(compute_dtype(like)) if pairs <= DENSE_LIMIT else alibi
+
+
+def compute_dtype(like: Tensor) -> torch.dtype:
+    """The type of a linear layer's output on `like`: autocast's where it is on."""
+    device = like.device.type
+    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else like.dtype
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor, bias: Bias) -> Tensor:
+    """softmax(query keyᵀ / √d + bias) value.
+
+    Args:
+        query: (b, h, q, d).
+        key: (b, h, k, d).
+        value: (b, h, k, d).
+        bias: see `Bias`.
+
+    Returns:
+        (b, h, q, d).
+    """
+    if isinstance(bias, Alibi):
+        return _flexed(query, key, value, bias) if query.is_cuda else _chunked(query, key, value, bias)
+    if not query.is_cuda:
+        return functional.scaled_dot_product_attention(query, key, value, attn_mask=bias)
+    with sdpa_kernel(_BACKENDS):
+        return functional.scaled_dot_product_attention(query, key, value, attn_mask=bias)
+
+
+def _chunked(query: Tensor, key: Tensor, value: Tensor, alibi: Alibi) -> Tensor:
+    """Peak memory grows with the tokens, not with their square."""
+    parts = []
+    for start in range(0, query.shape[2], CHUNK):
+        stop = start + CHUNK
+        rows = alibi.rows(start, stop, query.dtype)
+        parts.append(functional.scaled_dot_product_attention(query[:, :, start:stop], key, value, attn_mask=rows))
+    return torch.cat(parts, dim=2)
+
+
+def _flexed(query: Tensor, key: Tensor, value: Tensor, alibi: Alibi) -> Tensor:
+    """The bias is computed inside the kernel and never stored."""
+    slopes, queries, keys = alibi
+    shared_queries, shared_keys = len(queries) == 1, len(keys) == 1
+
+    def score(value: Tensor, b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
+        at = queries[0 if shared_queries else b, q]
+        of = keys[0 if shared_keys else b, k]
+        row, column = at[0] - of[0], at[1] - of[1]
+        return value - slopes[h] * torch.sqrt(row * row + column * column)
+
+    return _flex()(query, key, value, score_mod=score)
+
+
+@functools.cache
+def _flex() -> Callable[..., Tensor]:
+    compiled: Callable[..., Tensor] = torch.compile(flex_attention)
+    return compiled

@@ -1,0 +1,126 @@
+"""Weights on disk: safetensors, with a card in the file's header that says how to use them and where they are from."""
+
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from croma.errors import InputError
+from croma.model.croma import Croma
+from croma.model.spec import ModelSpec
+
+FORMAT = "croma-weights/1"
+_HEADER = "croma"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Normalisation:
+    """How images were scaled before the model saw them: x becomes clip((x - (mean - 2 std)) / (4 std), 0, 1)."""
+
+    radar_mean: tuple[float, ...]
+    """Decibels, one a channel."""
+    radar_std: tuple[float, ...]
+    optical_mean: tuple[float, ...]
+    """Reflectance × 10,000, one a channel in the model's order."""
+    optical_std: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Card:
+    """What travels with the weights."""
+
+    model: ModelSpec
+    normalisation: Normalisation | None = None
+    """None where it is not known, as in the released files."""
+    provenance: dict[str, str] = field(default_factory=dict)
+    """Where the weights are from: dataset and version, recipe, code, step. No secrets, no signed addresses."""
+
+    def to_json(self) -> str:
+        """One line, sorted keys."""
+        return json.dumps({"format": FORMAT, **asdict(self)}, sort_keys=True, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Card":
+        """Reads what `to_json` wrote.
+
+        Raises:
+            ValueError, KeyError, TypeError: it is something else.
+        """
+        fields: dict[str, Any] = json.loads(text)
+        if fields.pop("format") != FORMAT:
+            raise ValueError(f"written in another format than {FORMAT}")
+        model, scaling = ModelSpec.from_json(fields.pop("model")), fields.pop("normalisation")
+        normalisation = scaling and Normalisation(**{name: tuple(numbers) for name, numbers in scaling.items()})
+        return cls(model=model, normalisation=normalisation, **fields)
+
+
+def save_weights(path: Path, model: Croma, card: Card) -> None:
+    """Writes weights and card to `path`, whole or not at all.
+
+    Raises:
+        ValueError: the card describes another network, or constants of another number of channels.
+    """
+    from safetensors.torch import save_file
+
+    if problems := _disagreements(model, card):
+        raise ValueError("; ".join(problems))
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        save_file(tensors, temporary, metadata={_HEADER: card.to_json()})
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load_weights(path: Path) -> tuple[Croma, Card]:
+    """The model and the card in the file at `path`, on the CPU.
+
+    Raises:
+        InputError: the file cannot be read, is damaged, or does not hold what its card says.
+    """
+    from safetensors.torch import load_file
+
+    card = load_card(path)
+    with torch.random.fork_rng(devices=[]):
+        model = Croma(card.model)
+    try:
+        model.load_state_dict(load_file(path))
+    except RuntimeError as error:
+        raise InputError(f"{path}: the weights do not fit the card: {error}") from None
+    return model, card
+
+
+def load_card(path: Path) -> Card:
+    """The card alone, without reading the weights; raises as `load_weights` does."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            text = (file.metadata() or {}).get(_HEADER)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error})") from None
+    except SafetensorError as error:
+        raise InputError(f"{path}: not a whole safetensors file ({error})") from None
+    if text is None:
+        raise InputError(f"{path}: has no card; only files written by this project do (see `croma export`)")
+    try:
+        return Card.from_json(text)
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: its card cannot be read: {error}") from None
+
+
+def _disagreements(model: Croma, card: Card) -> list[str]:
+    problems = []
+    if card.model != model.spec:
+        problems.append(f"the card is of {card.model}, the model of {model.spec}")
+    if scaling := card.normalisation:
+        channels = {"radar": model.spec.radar_channels, "optical": model.spec.optical_channels}
+        for name, numbers in asdict(scaling).items():
+            wanted = channels[name.split("_")[0]]
+            if len(numbers) != wanted:
+                problems.append(f"normalisation.{name} has {len(numbers)} numbers; the model has {wanted} channels")
+    return problems
