@@ -23,7 +23,7 @@ DOORS = {
     "mlflow": {"croma/tracking.py"},
     "ray": {"croma/training/ray_job.py", "croma/training/ray_worker.py", "croma/cluster.py"},
     "sklearn": {"croma/evaluation"},
-    "typer": {"croma/cli.py"},
+    "typer": {"croma/cli"},
     "rustac": {"croma/simulate"},
 }
 """Where each vendor may be imported: files, or folders with all that is below."""

@@ -1,0 +1,40 @@
+"""The command line: each command takes a recipe and finds its site in the environment.
+
+Exit codes: 0 done, 1 failed, 2 wrong input.
+"""
+
+import logging
+import sys
+
+from croma.cli.commands import app
+from croma.cli.show import console
+from croma.errors import CromaError, InputError
+
+
+def main() -> None:
+    """Run a command; print what we raise on purpose as sentences, not as a traceback."""
+    configure_logging()
+    try:
+        app()
+    except InputError as error:
+        for problem in error.problems:
+            console.print(f"[bold red]wrong input[/]  {_plain(problem)}", soft_wrap=True)
+        sys.exit(2)
+    except CromaError as error:
+        console.print(f"[bold red]failed[/]  {_plain(str(error))}", soft_wrap=True)
+        sys.exit(1)
+
+
+def configure_logging() -> None:
+    """Lines with a time for machines and people alike; vendors speak only when something is wrong."""
+    logging.basicConfig(format="%(asctime)s %(levelname).1s %(message)s", datefmt="%H:%M:%S", level=logging.WARNING)
+    for name in ("croma", "flows"):
+        logging.getLogger(name).setLevel(logging.INFO)
+
+
+def _plain(text: str) -> str:
+    return text.replace("[", r"\[")
+
+
+if __name__ == "__main__":
+    main()

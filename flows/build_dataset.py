@@ -1,0 +1,64 @@
+"""The flow that builds a dataset: search and plan, fill shards, seal a version. Idempotent: a second run finds it done."""
+
+import logging
+
+from prefect import flow, task
+from prefect.task_runners import ThreadPoolTaskRunner
+
+from croma.building import fill, prepare, seal
+from croma.building.prepare import Prepared
+from croma.building.shard_plan import ShardPlan
+from croma.building.spec import BuildSpec
+from croma.catalog.signing import sign
+from croma.shards.ref import DatasetRef
+from flows import reports
+from flows.policy import TRANSIENT
+from flows.site import Site
+
+log = logging.getLogger(__name__)
+
+TASKS = 100
+"""At most this many fill tasks a run: the Prefect server records tens to hundreds of them well, not thousands."""
+
+
+@flow(name="build-dataset", validate_parameters=True)
+def build_dataset(spec: BuildSpec, site: Site | None = None) -> DatasetRef:
+    """Build the dataset that `spec` describes, or add to it what is new in the catalog.
+
+    Returns:
+        The dataset version that holds all chips of `spec`.
+    """
+    site = site or Site.load()
+    prepared = plan_dataset(spec, site.catalog, site.dataset(spec.name))
+    if prepared.shards:
+        size = -(-len(prepared.shards) // TASKS)
+        ids = [shard.id for shard in prepared.shards]
+        batches = [ids[start : start + size] for start in range(0, len(ids), size)]
+        with ThreadPoolTaskRunner(max_workers=site.threads) as runner:
+            futures = [runner.submit(fill_shards, {"uri": prepared.uri, "shards": batch}) for batch in batches]
+            for future in futures:
+                future.result()
+    ref = seal_dataset(prepared, spec)
+    reports.publish_dataset(prepared, ref)
+    return ref
+
+
+@task(task_run_name="plan-{uri}", **TRANSIENT)
+def plan_dataset(spec: BuildSpec, catalog: str, uri: str) -> Prepared:
+    """Search the catalog and plan what the dataset does not hold yet."""
+    return prepare.prepare(spec, catalog, uri)
+
+
+@task(**TRANSIENT)
+def fill_shards(uri: str, shards: list[str]) -> list[str]:
+    """Cut the chips of some planned shards and store them; shards that are there already are left."""
+    for shard in shards:
+        card = fill.fill(prepare.read_plan(uri, shard), uri, sign)
+        log.info("shard %s: %d chips, %d refused", card.id, card.samples, len(card.rejections))
+    return shards
+
+
+@task(**TRANSIENT)
+def seal_dataset(prepared: Prepared, spec: BuildSpec) -> DatasetRef:
+    """Commit all shards of the plan to the index as one version."""
+    return seal.seal(prepared, spec)
