@@ -1,0 +1,111 @@
+"""How weights are to be judged: the `evaluate` part of a recipe. Needs no torch."""
+
+from collections import Counter
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from croma.chip import Split
+from croma.document import Document
+from croma.evaluation.gate import Gate
+from croma.evaluation.scores import MODALITIES, Baseline, Modality
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+ProtocolName = Annotated[str, Field(pattern=r"^[a-z0-9-]+$", max_length=40)]
+
+
+class Knn(Document):
+    """k nearest neighbours by cosine similarity, votes weighted by exp(similarity / temperature), as DINO does it."""
+
+    kind: Literal["knn"] = "knn"
+    name: ProtocolName = "knn"
+    k: int = Field(20, ge=1)
+    temperature: Positive = 0.07
+
+
+class Linear(Document):
+    """Logistic regression on frozen, standardised features; its L2 penalty is chosen on the selection split."""
+
+    kind: Literal["linear"] = "linear"
+    name: ProtocolName = "linear"
+    inverse_penalties: tuple[Positive, ...] = Field((1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0), min_length=1)
+    """scikit-learn's C. All are solved together."""
+
+
+Protocol = Annotated[Knn | Linear, Field(discriminator="kind")]
+
+
+class DominantClass(Document):
+    """One label a chip: the land cover of most of its labelled pixels."""
+
+    kind: Literal["dominant"] = "dominant"
+    min_share: Share = 0.5
+    """Chips whose commonest class covers less of the labelled pixels are left out, and counted."""
+
+
+class PresentClasses(Document):
+    """Several labels a chip: every land cover with a noticeable share."""
+
+    kind: Literal["present"] = "present"
+    min_share: Annotated[float, Field(gt=0, le=1)] = 0.1
+    """Of the labelled pixels."""
+
+
+Target = Annotated[DominantClass | PresentClasses, Field(discriminator="kind")]
+
+
+class Bootstrap(Document):
+    """Uncertainty: blocks of ground are drawn with replacement, since neighbouring chips are not independent."""
+
+    draws: int = Field(1000, ge=20)
+    block_km: Positive = 12.0
+    """Side of a block. Like the blocks of the split rule, or larger."""
+    level: Annotated[float, Field(gt=0, lt=1)] = 0.95
+    seed: int = 0
+
+
+class Splits(Document):
+    """Which chips a probe is fitted on, which choose its settings, which are scored. Never the same twice."""
+
+    fit: Split = "train"
+    select: Split = "val"
+    score: Split = "test"
+
+    @model_validator(mode="after")
+    def _apart(self) -> Self:
+        if len({self.fit, self.select, self.score}) < 3:
+            raise ValueError("fit, select and score must be three different splits")
+        return self
+
+
+class EvalSpec(Document):
+    """An evaluation. Says what, never where."""
+
+    protocols: tuple[Protocol, ...] = (Knn(), Linear())
+    modalities: tuple[Modality, ...] = MODALITIES
+    baselines: tuple[Baseline, ...] = ("untrained", "band-statistics")
+    """Encoders judged beside the trained one: the same network as it was initialised, and no network at all."""
+    target: Target = Field(default_factory=DominantClass)
+    splits: Splits = Field(default_factory=Splits)
+    max_nodata: Share = 0.5
+    """Chips that lack more than this share of either sensor are left out, and counted."""
+    chips: int | None = Field(None, ge=1)
+    """At most this many chips of each split, drawn by the hash of their ids; None takes all."""
+    seeds: tuple[int, ...] = Field((0,), min_length=1)
+    """Of the probes that draw at random; scores are means over them."""
+    bootstrap: Bootstrap = Field(default_factory=Bootstrap)
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """In which the encoder runs."""
+    batch: int = Field(64, ge=1)
+    """Chips encoded at once."""
+    gallery: int = Field(6, ge=1)
+    """Chips shown in the pictures."""
+    gate: Gate = Field(default_factory=Gate)
+
+    @model_validator(mode="after")
+    def _protocols_have_names_of_their_own(self) -> Self:
+        doubled = [name for name, count in Counter(protocol.name for protocol in self.protocols).items() if count > 1]
+        if doubled:
+            raise ValueError(f"protocols share a name ({', '.join(doubled)}): give each its `name`")
+        return self
