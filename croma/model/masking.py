@@ -8,6 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from croma.model.spec import kept
+
 
 class TokenMask(NamedTuple):
     """The patches of each image that are seen, and those that are hidden."""
@@ -33,8 +35,3 @@ class TokenMask(NamedTuple):
         """Keeps the patches named by `keep`, int64 (b, k), of the `tokens` patches of each image."""
         hidden = torch.ones(len(keep), tokens, dtype=torch.bool, device=keep.device)
         return cls(keep=keep, hidden=hidden.scatter(1, keep, False))
-
-
-def kept(tokens: int, ratio: float) -> int:
-    """How many of `tokens` patches are seen when the share `ratio` is hidden: rounded down, as published."""
-    return int(tokens * (1 - ratio))

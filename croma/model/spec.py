@@ -2,7 +2,7 @@
 
 The published code departs from the paper in four places; each has a switch with the values `official` and `paper`. The
 one that shapes the network is here (`joint_self_bias`), the three that shape the losses are in
-`croma.objectives.croma.CromaSpec`.
+`croma.objectives.spec.CromaSpec`.
 
 Weights start from PyTorch's default initialisation (Kaiming-uniform with a = √5), as published; only the mask token is
 drawn from N(0, 0.02). Source: antofuller/CROMA at 59505a6, `pretrain_croma.py`.
@@ -70,6 +70,11 @@ class ModelSpec:
         """The spec that `dataclasses.asdict` wrote to JSON, where a tuple has become a list."""
         image = fields.get("image", 120)
         return cls(**{**fields, "image": tuple(image) if isinstance(image, list) else image})
+
+
+def kept(tokens: int, ratio: float) -> int:
+    """How many of `tokens` patches are seen when the share `ratio` is hidden: rounded down, as published."""
+    return int(tokens * (1 - ratio))
 
 
 def _not_positive(spec: ModelSpec) -> list[str]:

@@ -1,10 +1,8 @@
 """From a recipe's objective to the module that is trained. The one place that knows all objectives by name."""
 
-from croma.objectives.croma import CromaObjective, CromaSpec
+from croma.objectives.croma import CromaObjective
 from croma.objectives.objective import Objective
-
-ObjectiveSpec = CromaSpec
-"""What a recipe may name; told apart by `kind`."""
+from croma.objectives.spec import ObjectiveSpec
 
 
 def build(spec: ObjectiveSpec) -> Objective:
