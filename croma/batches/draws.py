@@ -2,10 +2,17 @@
 
 Source: splitmix64 (Steele, Lea, Flood 2014, "Fast splittable pseudorandom number generators"). int64 arithmetic wraps
 in torch as in C, so the unsigned algorithm is written in signed numbers.
+
+Streams tell the uses of a key apart. `croma.batches` owns 1 to 99, objectives own 100 to 199.
 """
 
 import torch
 from torch import Tensor
+
+CROP = 1
+"""Stream of the crop's size and place."""
+TURN = 2
+"""Stream of flips and rotations."""
 
 _GOLDEN = 0x9E3779B97F4A7C15 - (1 << 64)
 _MIX_1 = 0xBF58476D1CE4E5B9 - (1 << 64)
@@ -34,6 +41,17 @@ def uniform(keys: Tensor, n: int, stream: int) -> Tensor:
     origin = mix(keys ^ mix(torch.full_like(keys, stream) * _GOLDEN))
     bits = _shift(mix(origin[:, None] + counter * _GOLDEN), 40)
     return bits.to(torch.float32) * (1.0 / (1 << 24))
+
+
+def integers(keys: Tensor, below: Tensor | int, stream: int, n: int = 1) -> Tensor:
+    """`n` whole numbers for every key, uniform in 0 … `below` - 1 (to within `below` / 2²⁴).
+
+    `keys` and `stream` as in `uniform`; `below` is one bound, or bounds that broadcast with (b, n), at most 2²⁴.
+
+    Returns:
+        int64 (b, n).
+    """
+    return (uniform(keys, n, stream).double() * below).long()
 
 
 def _shift(state: Tensor, bits: int) -> Tensor:

@@ -1,0 +1,150 @@
+"""From stored chips to normalised images, on the device, a whole batch at once.
+
+Every sample is normalised at native resolution, then cropped, turned and resized by gathering the pixels that are
+needed: bands of 20 and 60 m are repeated onto the 10 m grid (nearest, so no pixel is invented), the crop of that grid
+is resized bilinearly with half-pixel centres, as the published recipe resizes crops of 264 px chips. Crops shrink by
+at most a factor of 1.5 there, so no anti-aliasing is applied. A sample's result depends on its pixels and its key, on
+nothing else.
+
+Nodata becomes 0 after normalisation, the lowest value, and is interpolated like any other pixel.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from croma.batches import draws
+from croma.batches.batch import Batch, RawBatch
+from croma.batches.normalise import Normalisation, scale
+from croma.batches.spec import Augmentation
+from croma.sensors import SENTINEL_2_L2A
+
+
+class Window(NamedTuple):
+    """The square of each chip that becomes an image. All tensors (b,)."""
+
+    top: Tensor
+    """int64, pixels of 10 m."""
+    left: Tensor
+    side: Tensor
+    """int64, pixels of 10 m."""
+    flip: Tensor
+    """bool: upside down."""
+    mirror: Tensor
+    """bool: left for right."""
+    transpose: Tensor
+    """bool: rows for columns, after `flip` and `mirror`."""
+
+
+def draw_window(keys: Tensor, chip: int, augmentation: Augmentation) -> Window:
+    """The windows that belong to `keys`, int64 (b,), in chips of `chip` pixels of 10 m along a side.
+
+    Raises:
+        ValueError: the largest crop does not fit into a chip.
+    """
+    low, high = augmentation.crop
+    if high > chip:
+        raise ValueError(f"crop is up to {high} px: the chips of this dataset are {chip} px")
+    size, vertical, horizontal = draws.uniform(keys, 3, draws.CROP).double().unbind(1)
+    side = low + (size * (high - low + 1)).long()
+    room = (chip - side + 1).double()
+    turn = draws.integers(keys, 8 if augmentation.turns else 1, draws.TURN)[:, 0]
+    return Window(
+        top=(vertical * room).long(),
+        left=(horizontal * room).long(),
+        side=side,
+        flip=(turn & 1) == 1,
+        mirror=(turn & 2) == 2,
+        transpose=(turn & 4) == 4,
+    )
+
+
+def centre_window(keys: Tensor, chip: int, image_size: int) -> Window:
+    """The middle of each chip at its own resolution; a chip smaller than the image is taken whole."""
+    side = min(chip, image_size)
+    start = torch.full_like(keys, (chip - side) // 2)
+    no = torch.zeros_like(keys, dtype=torch.bool)
+    return Window(top=start, left=start, side=torch.full_like(keys, side), flip=no, mirror=no, transpose=no)
+
+
+def augment(raw: RawBatch, normalisation: Normalisation, augmentation: Augmentation, image_size: int) -> Batch:
+    """Images for training: normalised, cropped, turned and resized to `image_size` pixels as their keys say."""
+    window = draw_window(raw.keys, raw.radar.shape[-1], augmentation)
+    return _render(raw, normalisation, window, image_size)
+
+
+def prepare(raw: RawBatch, normalisation: Normalisation, image_size: int) -> Batch:
+    """Images for evaluation: normalised, the middle `image_size` pixels of each chip (small chips are enlarged)."""
+    return _render(raw, normalisation, centre_window(raw.keys, raw.radar.shape[-1], image_size), image_size)
+
+
+def _render(raw: RawBatch, normalisation: Normalisation, window: Window, size: int) -> Batch:
+    rows = _positions(window.top, window.side, size, window.flip)
+    columns = _positions(window.left, window.side, size, window.mirror)
+    decibels = raw.radar.float()
+    radar = scale(decibels, normalisation.radar_mean, normalisation.radar_std, decibels.isnan())
+    return Batch(
+        radar=_turn(_sample(radar, rows, columns, 1), window),
+        optical=_turn(_optical(raw, normalisation, rows, columns), window),
+        keys=raw.keys,
+        ids=raw.ids,
+    )
+
+
+def _optical(raw: RawBatch, normalisation: Normalisation, rows: "Positions", columns: "Positions") -> Tensor:
+    """(b, 12, size, size) from the planes by resolution."""
+    planes: list[Tensor] = [raw.radar] * len(SENTINEL_2_L2A.bands)
+    for resolution, stored in raw.optical.items():
+        bands = SENTINEL_2_L2A.at(resolution)
+        mean = tuple(normalisation.optical_mean[band] for band in bands)
+        std = tuple(normalisation.optical_std[band] for band in bands)
+        reflectance = stored.float()
+        pixels = scale(reflectance, mean, std, reflectance == SENTINEL_2_L2A.nodata)
+        sampled = _sample(pixels, rows, columns, resolution // 10)
+        for position, band in enumerate(bands):
+            planes[band] = sampled[:, position]
+    return torch.stack(planes, dim=1)
+
+
+class Positions(NamedTuple):
+    """For every output line, the two input lines it lies between. All (b, size)."""
+
+    lower: Tensor
+    """int64, in pixels of 10 m."""
+    upper: Tensor
+    weight: Tensor
+    """float, of the upper line."""
+
+
+def _positions(start: Tensor, side: Tensor, size: int, backwards: Tensor) -> Positions:
+    """Half-pixel centres of `size` output pixels over `side` input pixels from `start`, clamped to the crop."""
+    output = torch.arange(size, device=start.device)
+    output = torch.where(backwards[:, None], size - 1 - output, output)
+    # ((2i + 1) · side - size) / 2·size in whole numbers: exact, so that a crop of the image's own size is a plain copy.
+    doubled = ((2 * output + 1) * side[:, None] - size).clamp(min=0)
+    whole = doubled // (2 * size)
+    weight = (doubled - whole * (2 * size)).float() / (2 * size)
+    last = side[:, None] - 1
+    return Positions(start[:, None] + whole.clamp(max=last), start[:, None] + (whole + 1).clamp(max=last), weight)
+
+
+def _sample(pixels: Tensor, rows: Positions, columns: Positions, factor: int) -> Tensor:
+    """Bilinear samples (b, bands, size, size) of pixels that each cover `factor` pixels of 10 m."""
+    lines = _between(pixels, rows, factor, 2)
+    return _between(lines, columns, factor, 3)
+
+
+def _between(pixels: Tensor, positions: Positions, factor: int, dim: int) -> Tensor:
+    """Linear interpolation along `dim`."""
+    shape = [-1, 1, 1, 1]
+    shape[dim] = positions.lower.shape[1]
+    wanted = list(pixels.shape)
+    wanted[dim] = positions.lower.shape[1]
+    lower = pixels.gather(dim, (positions.lower // factor).view(shape).expand(wanted))
+    upper = pixels.gather(dim, (positions.upper // factor).view(shape).expand(wanted))
+    return torch.lerp(lower, upper, positions.weight.view(shape))
+
+
+def _turn(images: Tensor, window: Window) -> Tensor:
+    return torch.where(window.transpose[:, None, None, None], images.transpose(2, 3), images)

@@ -1,0 +1,218 @@
+"""A cache on local disk of shards that are in object storage: fetched in blocks, written through, bounded.
+
+A block is a run of neighbouring chips (`Order.runs`), a few megabytes. Each cached shard is one sparse file: the
+bytes of the shard at their own offsets, then one byte for every block that says whether it is there. That byte is set
+after the block's bytes are written and survives the process, so what was once fetched is not fetched again, not even
+after a crash. Processes of one machine share the files; a lock on the block's byte keeps two of them from fetching
+the same block.
+
+What a cached chip holds is checked by the loader against the index at its first use in a process; `renew` fetches it
+anew. Needs numpy alone: the function that reads remote bytes is given.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import logging
+import mmap
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from croma.batches.source import ChipTable, Integers, OpenFile, OpenFiles, check_length
+from croma.errors import ContractError, InputError, TransientError
+
+log = logging.getLogger(__name__)
+
+ReadRange = Callable[[str, int, int], bytes]
+"""Bytes of a remote file: (address, offset, length)."""
+
+FETCHERS = 16
+"""Requests in flight."""
+ATTEMPTS = 4
+"""Tries of a request that failed for a passing reason; pauses double from half a second."""
+_EVICT_EVERY = 16
+"""Fetched blocks between two looks at the size of the cache."""
+
+
+class CachedShards:
+    """Remote shards read through the cache. A `Source`."""
+
+    def __init__(
+        self, chips: ChipTable, runs: Integers, read_range: ReadRange, folder: Path, capacity: int, pause: float = 0.5
+    ) -> None:
+        """Chips whose blocks are `runs`, fetched by `read_range`, kept in `folder`.
+
+        The files there take at most `capacity` bytes on disk; a failed request is tried again after `pause` seconds.
+        """
+        self._chips = chips
+        self._runs = runs
+        self._read_range = read_range
+        self._folder = folder
+        self._capacity = capacity
+        self._pause = pause
+        self._shard = chips.shard[runs[:-1]]
+        self._start = chips.offset[runs[:-1]]
+        self._stop = chips.offset[runs[1:] - 1] + chips.length
+        self._first = np.searchsorted(self._shard, np.arange(len(chips.shards) + 1))
+        folder.mkdir(parents=True, exist_ok=True)
+        self._files = OpenFiles(self._open)
+        self._pool = ThreadPoolExecutor(FETCHERS, thread_name_prefix="fetch")
+        self._pending: dict[int, Future[None]] = {}
+        self._lock = threading.Lock()
+        self._fetched = 0
+
+    def read(self, chip: int, buffers: Sequence[memoryview]) -> None:
+        """See `Source`. Waits for the chip's block."""
+        block = self._block(chip)
+        while True:
+            with self._files.borrow(int(self._shard[block])) as file:
+                if self._has(file, block):
+                    got = os.preadv(file.descriptor, buffers, int(self._chips.offset[chip]))
+                    break
+            self._request(block).result()
+        check_length(self._chips, chip, got, buffers)
+
+    def expect(self, chips: Integers) -> None:
+        """Begin to fetch the blocks of `chips` that are not here, in that order."""
+        blocks = np.searchsorted(self._runs, chips, "right") - 1
+        for block in blocks[np.sort(np.unique(blocks, return_index=True)[1])]:
+            with self._files.borrow(int(self._shard[block])) as file:
+                if not self._has(file, int(block)):
+                    self._request(int(block))
+
+    def renew(self, chip: int) -> bool:
+        """Mark the chip's block as absent; the next read fetches it."""
+        block = self._block(chip)
+        with self._files.borrow(int(self._shard[block])) as file:
+            os.pwrite(file.descriptor, b"\0", self._mark(block))
+        return True
+
+    def close(self) -> None:
+        """Give up what is not yet fetched."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._files.close()
+
+    def _block(self, chip: int) -> int:
+        return int(np.searchsorted(self._runs, chip, "right")) - 1
+
+    def _request(self, block: int) -> "Future[None]":
+        """The fetch of a block that is under way, or a new one."""
+        with self._lock:
+            if block not in self._pending:
+                self._pending[block] = self._pool.submit(self._fetch, block)
+            return self._pending[block]
+
+    def _fetch(self, block: int) -> None:
+        shard = int(self._shard[block])
+        try:
+            with self._files.borrow(shard) as file:
+                if os.fstat(file.descriptor).st_nlink == 0:  # evicted by another process
+                    self._files.drop(shard)
+            with self._files.borrow(shard) as file, _locked(file, self._mark(block)):
+                if not self._has(file, block):
+                    start = int(self._start[block])
+                    data = self._download(shard, start, int(self._stop[block]) - start)
+                    _write_all(file.descriptor, data, start)
+                    os.pwrite(file.descriptor, b"\1", self._mark(block))
+        except OSError as error:
+            raise InputError(
+                f"cache {self._folder}: cannot be written ({error.strerror}); free space there or lower its size"
+            ) from error
+        finally:
+            with self._lock:
+                self._pending.pop(block, None)
+                self._fetched += 1
+                look = self._fetched % _EVICT_EVERY == 0
+        if look:
+            evict(self._folder, self._capacity)
+
+    def _download(self, shard: int, offset: int, length: int) -> bytes:
+        address = self._chips.shards[shard]
+        for attempt in range(ATTEMPTS):
+            try:
+                data = self._read_range(address, offset, length)
+                break
+            except FileNotFoundError:
+                raise ContractError(f"{address}: the shard is missing; restore or rebuild it") from None
+            except TransientError as error:
+                if attempt == ATTEMPTS - 1:
+                    raise
+                log.warning("%s; trying again", error)
+                time.sleep(self._pause * 2**attempt)
+        if len(data) != length:
+            raise ContractError(
+                f"{address}: ends at {offset + len(data)} bytes, the index says {offset + length}; rebuild the shard"
+            )
+        return data
+
+    def _open(self, shard: int) -> int:
+        """Open, and if need be make, the cache file of a shard."""
+        name = hashlib.sha256(self._chips.shards[shard].encode()).hexdigest()[:32]
+        descriptor = os.open(self._folder / f"{name}.shard", os.O_RDWR | os.O_CREAT, 0o644)
+        last = int(self._first[shard + 1])
+        wanted = self._mark(last - 1) + 1
+        if os.fstat(descriptor).st_size != wanted:  # new, or cut into other blocks
+            os.ftruncate(descriptor, 0)
+            os.ftruncate(descriptor, wanted)
+        os.utime(descriptor)
+        return descriptor
+
+    def _mark(self, block: int) -> int:
+        """Where in the cache file the byte of a block is: after the shard's own bytes, on a page of its own."""
+        shard = int(self._shard[block])
+        end = int(self._stop[int(self._first[shard + 1]) - 1])
+        page = mmap.ALLOCATIONGRANULARITY
+        return -(-end // page) * page + block - int(self._first[shard])
+
+    def _has(self, file: OpenFile, block: int) -> bool:
+        return os.pread(file.descriptor, 1, self._mark(block)) == b"\1"
+
+
+def evict(folder: Path, capacity: int) -> list[str]:
+    """Remove the shards that were opened longest ago until at most nine tenths of `capacity` bytes are on disk.
+
+    Processes that have a removed file open read on; its space is free when they close it.
+    """
+    with (folder / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:  # somebody else is at it
+            return []
+        files = []
+        for path in folder.glob("*.shard"):
+            with contextlib.suppress(FileNotFoundError):
+                files.append((path.stat(), path))
+        total = sum(stat.st_blocks * 512 for stat, _ in files)
+        if total <= capacity:
+            return []
+        removed = []
+        for stat, path in sorted(files, key=lambda file: file[0].st_mtime_ns):
+            if total <= 0.9 * capacity:
+                break
+            path.unlink(missing_ok=True)
+            total -= stat.st_blocks * 512
+            removed.append(path.name)
+        return removed
+
+
+@contextlib.contextmanager
+def _locked(file: OpenFile, position: int) -> Iterator[None]:
+    """Hold one byte of a file against other processes; the lock dies with the process."""
+    fcntl.lockf(file.descriptor, fcntl.LOCK_EX, 1, position)
+    try:
+        yield
+    finally:
+        fcntl.lockf(file.descriptor, fcntl.LOCK_UN, 1, position)
+
+
+def _write_all(descriptor: int, data: bytes, offset: int) -> None:
+    view = memoryview(data)
+    while view:
+        written = os.pwrite(descriptor, view, offset)
+        view, offset = view[written:], offset + written
