@@ -1,0 +1,9 @@
+"""Fixtures of the evaluation tests."""
+
+import pytest
+import torch
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread() -> None:
+    torch.set_num_threads(1)
