@@ -72,13 +72,11 @@ def _chunked(query: Tensor, key: Tensor, value: Tensor, alibi: Alibi) -> Tensor:
 
 def _flexed(query: Tensor, key: Tensor, value: Tensor, alibi: Alibi) -> Tensor:
     """The bias is computed inside the kernel and never stored."""
-    slopes, queries, keys = alibi
-    shared_queries, shared_keys = len(queries) == 1, len(keys) == 1
+    slopes = alibi.slopes
+    queries, keys = alibi.queries.expand(len(query), -1, -1), alibi.keys.expand(len(query), -1, -1)
 
     def score(value: Tensor, b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
-        at = queries[0 if shared_queries else b, q]
-        of = keys[0 if shared_keys else b, k]
-        row, column = at[0] - of[0], at[1] - of[1]
+        row, column = queries[b, q, 0] - keys[b, k, 0], queries[b, q, 1] - keys[b, k, 1]
         return value - slopes[h] * torch.sqrt(row * row + column * column)
 
     return _flex()(query, key, value, score_mod=score)

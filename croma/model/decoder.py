@@ -47,6 +47,6 @@ def sincos(grid: tuple[int, int], dim: int) -> Tensor:
     Frequencies fall from 1 to 1 / 10,000 (Vaswani et al. 2017), computed in float64.
     """
     rows, columns = grid_positions(grid, torch.device("cpu")).double().unbind(-1)
-    frequency = 10000.0 ** -(torch.arange(dim // 4, dtype=torch.float64) / (dim / 4))
+    frequency = 10000.0 ** -(torch.arange(dim // 4, dtype=torch.float64, device=rows.device) / (dim / 4))
     angles = [axis[..., None] * frequency for axis in (columns, rows)]
     return torch.cat([part for angle in angles for part in (angle.sin(), angle.cos())], dim=-1).float()

@@ -16,16 +16,11 @@ FORMAT = "croma-weights/1"
 _HEADER = "croma"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Normalisation:
-    """How images were scaled before the model saw them: x becomes clip((x - (mean - 2 std)) / (4 std), 0, 1)."""
+Normalisation = dict[str, tuple[float, ...]]
+"""The fields of `croma.batches.normalise.Normalisation` by name, one number a channel: `radar_mean`, `radar_std` in
+decibels, `optical_mean`, `optical_std` as reflectance × 10,000. x became clip((x - (mean - 2 std)) / (4 std), 0, 1)."""
 
-    radar_mean: tuple[float, ...]
-    """Decibels, one a channel."""
-    radar_std: tuple[float, ...]
-    optical_mean: tuple[float, ...]
-    """Reflectance × 10,000, one a channel in the model's order."""
-    optical_std: tuple[float, ...]
+_SCALING = ("radar_mean", "radar_std", "optical_mean", "optical_std")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,7 +48,7 @@ class Card:
         if fields.pop("format") != FORMAT:
             raise ValueError(f"written in another format than {FORMAT}")
         model, scaling = ModelSpec.from_json(fields.pop("model")), fields.pop("normalisation")
-        normalisation = scaling and Normalisation(**{name: tuple(numbers) for name, numbers in scaling.items()})
+        normalisation = scaling and {name: tuple(numbers) for name, numbers in scaling.items()}
         return cls(model=model, normalisation=normalisation, **fields)
 
 
@@ -117,10 +112,17 @@ def _disagreements(model: Croma, card: Card) -> list[str]:
     problems = []
     if card.model != model.spec:
         problems.append(f"the card is of {card.model}, the model of {model.spec}")
-    if scaling := card.normalisation:
-        channels = {"radar": model.spec.radar_channels, "optical": model.spec.optical_channels}
-        for name, numbers in asdict(scaling).items():
-            wanted = channels[name.split("_")[0]]
-            if len(numbers) != wanted:
-                problems.append(f"normalisation.{name} has {len(numbers)} numbers; the model has {wanted} channels")
+    if card.normalisation is not None:
+        problems += _misfits(card.normalisation, model.spec)
     return problems
+
+
+def _misfits(scaling: Normalisation, spec: ModelSpec) -> list[str]:
+    if sorted(scaling) != sorted(_SCALING):
+        return [f"normalisation has the fields {sorted(scaling)}; it has {sorted(_SCALING)}"]
+    channels = {"radar": spec.radar_channels, "optical": spec.optical_channels}
+    return [
+        f"normalisation.{name} has {len(numbers)} numbers; the model has {channels[name.split('_')[0]]} channels"
+        for name, numbers in scaling.items()
+        if len(numbers) != channels[name.split("_")[0]]
+    ]

@@ -1,4 +1,4 @@
-"""What a recipe may name as an objective. Needs nothing but the standard library, so that a recipe can be read anywhere."""
+"""What a recipe may name as an objective. Needs the standard library alone, so that a recipe can be read anywhere."""
 
 import math
 from collections.abc import Iterator
