@@ -1,0 +1,238 @@
+"""Searching a STAC API: the only file that imports pystac-client.
+
+A server is asked for a collection, a time and a place, and never trusted: what it sends is filtered again here, so that
+the answer is the same on every server. What is not sent is missed nowhere: a page that breaks is fetched again, and a
+search that fails on its size, or whose pages do not add up, is split by time and then by area, and merged.
+"""
+
+import json
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pystac
+import shapely
+from pystac_client import Client
+from pystac_client.errors import ClientTypeError
+from pystac_client.exceptions import APIError
+from pystac_client.stac_api_io import StacApiIO
+from requests.exceptions import ConnectionError as CannotConnect
+from requests.exceptions import RequestException, Timeout
+from urllib3 import Retry
+
+from croma.catalog.dialects import Dialect
+from croma.catalog.footprint import area_in_degrees
+from croma.catalog.query import Query, matches, queries
+from croma.catalog.scene import Refusal, Scene
+from croma.errors import InputError, TransientError
+from croma.extent import AreaOfInterest, TimeWindow
+
+logger = logging.getLogger(__name__)
+
+Item = dict[str, Any]
+BUSY = (429, 500, 502, 503, 504)
+TOO_LARGE = (413, 500, 502, 504)
+"""What servers answer to a search that is too large; Earth Search's limit on the size of a page shows as 502."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Patience:
+    """How long to wait for a server, and how often to ask again."""
+
+    connect: float = 10.0
+    """Seconds."""
+    read: float = 60.0
+    """Seconds without a byte."""
+    tries: int = 5
+    pause: float = 0.5
+    """Seconds before the second try; doubles each time, with jitter; `Retry-After` goes before it."""
+    longest: float = 60.0
+    """Seconds: no pause of our own choice is longer."""
+    longest_asked: int = 600
+    """Seconds: no pause that a server asks for is kept longer."""
+
+    def retry(self) -> Retry:
+        """The policy as urllib3's, for every method: a search is a POST that changes nothing."""
+        return Retry(
+            total=self.tries - 1,
+            read=1,  # a search that times out is made smaller rather than asked often
+            backoff_factor=self.pause,
+            backoff_jitter=self.pause,
+            backoff_max=self.longest,
+            status_forcelist=BUSY,
+            allowed_methods=None,
+            raise_on_status=False,
+            retry_after_max=self.longest_asked,
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Found:
+    """What a search found. The same on every server that holds the same items."""
+
+    scenes: tuple[Scene, ...]
+    """Sorted by time, then id."""
+    refused: tuple[Refusal, ...]
+    """Items that match but cannot be used, sorted by id."""
+
+
+class _TooLargeError(TransientError):
+    """The server fails on the size of a search, or its pages do not add up."""
+
+
+class _StrictIO(StacApiIO):
+    """pystac-client's requests, with pages that break fetched again and errors said in our words."""
+
+    def __init__(self, address: str, patience: Patience) -> None:
+        super().__init__(timeout=(patience.connect, patience.read), max_retries=patience.retry())
+        self.address = address
+        self.patience = patience
+
+    def request(self, href: str, method: str | None = None, *args: Any, **kwargs: Any) -> str:
+        """As pystac-client's, but a broken answer is fetched again.
+
+        Raises:
+            InputError: the server refuses the request (4xx).
+            TransientError: it cannot be reached, or answers 429 or 5xx to every try.
+        """
+        for attempt in range(1, self.patience.tries + 1):
+            try:
+                text = super().request(href, method, *args, **kwargs)
+                json.loads(text)
+            except APIError as error:
+                cause = error.__context__
+                broken = isinstance(cause, RequestException) and not isinstance(cause, CannotConnect | Timeout)
+                if not broken or attempt == self.patience.tries:
+                    raise self._translated(error, href) from None
+            except json.JSONDecodeError as error:
+                if attempt == self.patience.tries:
+                    raise TransientError(f"{href} does not answer with JSON: {error}") from None
+            else:
+                return text
+        raise AssertionError("the last attempt returns or raises")
+
+    def _translated(self, error: APIError, href: str) -> Exception:
+        cause, status = error.__context__, getattr(error, "status_code", None)
+        reason = " ".join(str(error).split())[:300]
+        if status is None:
+            kind = _TooLargeError if isinstance(cause, Timeout) else TransientError
+            return kind(f"no answer from {href}: {reason}")
+        if status in TOO_LARGE:
+            return _TooLargeError(f"{href} answers {status}: {reason}")
+        if status in BUSY:
+            return TransientError(f"{href} answers {status} to {self.patience.tries} tries: {reason}")
+        return InputError(f"the catalog {self.address} refuses a request to {href} ({status}): {reason}")
+
+    def get_pages(
+        self, url: str, method: str | None = None, parameters: dict[str, Any] | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """Pages to the end: an empty page with a next link is not the end, and a page seen before is no progress.
+
+        Raises:
+            _TooLargeError: the pages do not add up to the search: cut without a next link, or going round in circles.
+        """
+        limit = int((parameters or {}).get("limit", 0))
+        seen: set[str] = set()
+        barren = 0
+        page = self.read_json(url, method=method, parameters=parameters)
+        while True:
+            entries = page.get("features", page.get("collections"))
+            if not isinstance(entries, list):
+                raise TransientError(f"{url} answers without features: {str(page)[:200]}")
+            fresh = {str(entry.get("id")) for entry in entries} - seen
+            seen |= fresh
+            yield page
+            following = next((link for link in page.get("links", []) if link.get("rel") == "next"), None)
+            if following is None:
+                break
+            barren = 0 if fresh else barren + 1
+            if barren == 3:
+                raise _TooLargeError(f"{url} pages in circles: three pages brought nothing new")
+            page = self.read_json(pystac.Link.from_dict(following), parameters=parameters)
+        matched = page.get("numberMatched", (page.get("context") or {}).get("matched"))
+        if len(entries) >= limit > 0 or (matched is not None and len(seen) < matched):
+            raise _TooLargeError(f"{url} ends after {len(seen)} items without saying that these are all")
+
+
+def search(
+    address: str,
+    dialect: Dialect,
+    collection: str,
+    area: AreaOfInterest,
+    window: TimeWindow | None,
+    *,
+    label_asset: str | None = None,
+    patience: Patience = Patience(),
+) -> Found:
+    """Every scene of a collection whose footprint meets `area` and whose time lies in `window`.
+
+    Args:
+        address: of the STAC API.
+        dialect: the catalog's words.
+        collection: a sensor's name, or the id of a label layer's collection.
+        area: where.
+        window: when; None for any time.
+        label_asset: key of the asset that holds the labels; None for sensors.
+        patience: time-outs and retries.
+
+    Raises:
+        InputError: the address cannot be reached, is no STAC API, lacks the collection or refuses the request.
+        TransientError: the server fails, every time it is asked.
+    """
+    name = dialect.collection(collection)
+    client = _open(address, patience)
+    place = area_in_degrees(area)
+    items: dict[str, Item] = {}
+    for query in queries(name, place, window, dialect.page_size):
+        for item in _collect(client, query):
+            items.setdefault(str(item.get("id")), item)
+    shapely.prepare(place)
+    matching = [item for item in items.values() if matches(item, name, place, window)]
+    if not matching:
+        _check_collection(client, address, name)
+    logger.info("%s: %d items of %s, %d of them match", address, len(items), name, len(matching))
+    results = [dialect.scene(item, collection, label_asset) for item in matching]
+    return Found(
+        scenes=tuple(sorted((r for r in results if isinstance(r, Scene)), key=lambda s: (s.time, s.id))),
+        refused=tuple(sorted((r for r in results if isinstance(r, Refusal)), key=lambda r: r.scene)),
+    )
+
+
+def _open(address: str, patience: Patience) -> Client:
+    try:
+        client = Client.open(address, stac_io=_StrictIO(address, patience))
+    except TransientError as error:
+        raise InputError(
+            f"the catalog {address} cannot be reached. Is the address right, and the server up? ({error})"
+        ) from None
+    except (pystac.STACError, ClientTypeError, KeyError, TypeError, ValueError, OSError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{address} answers, but not as a STAC API: {error}") from None
+    if not client.get_links("search"):
+        raise InputError(f"{address} is a STAC catalog without search: give the address of a STAC API")
+    return client
+
+
+def _check_collection(client: Client, address: str, name: str) -> None:
+    known = [collection.id for collection in client.get_collections()]
+    if known and name not in known:
+        raise InputError(f"the catalog {address} has no collection {name!r}; it has {', '.join(sorted(known))}")
+
+
+def _collect(client: Client, query: Query) -> Iterator[Item]:
+    """Items of a query, split where the server fails on its size. Some may come twice."""
+    posts = any(link.extra_fields.get("method") == "POST" for link in client.get_links("search"))
+    try:
+        pages = list(client.search(method="POST" if posts else "GET", **query.parameters()).pages_as_dicts())
+    except _TooLargeError as error:
+        halves = query.halves()
+        if not halves:
+            raise TransientError(f"{error}; and the search cannot be made smaller") from None
+        logger.info("%s: searching in two halves", error)
+        for half in halves:
+            yield from _collect(client, half)
+    else:
+        for page in pages:
+            yield from page["features"]
