@@ -1,5 +1,6 @@
 """Which code is running: written into runs and weights."""
 
+import os
 import subprocess
 from functools import cache
 from importlib.metadata import version
@@ -8,14 +9,13 @@ from pathlib import Path
 
 @cache
 def code_version() -> str:
-    """The commit (with `-dirty` when files differ from it), or the version of the package outside a checkout."""
+    """The commit (with `-dirty` when files differ from it); outside a checkout what the image says, or the version."""
     try:
-        _git(
-            "ls-files", "--error-unmatch", Path(__file__).name
-        )  # not the repository of somebody who installed us inside theirs
+        # Not the repository of somebody who installed us inside theirs.
+        _git("ls-files", "--error-unmatch", Path(__file__).name)
         return _git("describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
     except (OSError, subprocess.SubprocessError):
-        return version("croma-pipeline")
+        return os.environ.get("CROMA_CODE_VERSION") or version("croma-pipeline")
 
 
 def _git(*words: str) -> str:
