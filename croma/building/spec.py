@@ -48,6 +48,8 @@ class Quality(Document):
     max_cloud: Share = 0.1
     """Cloud, thin cirrus and cloud shadow by the scene classification, where there is one."""
     max_snow: Share = 1.0
+    max_saturated: Share = 1.0
+    """Saturated pixels by the scene classification, where there is one."""
     max_optical_nodata: Share = 0.0
     max_radar_nodata: Share = 0.0
 

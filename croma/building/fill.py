@@ -1,0 +1,158 @@
+"""Filling a shard: its plan in, a tar in storage and then its card out.
+
+A shard is a function of its plan: chips are cut scene by scene on many threads, but written in the plan's order with
+bytes that depend on nothing else. The card is written last, so where a card is, its shard is whole.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from croma import storage
+from croma.building.labels import Place, label
+from croma.building.shard_plan import ShardPlan
+from croma.building.spool import Spool
+from croma.building.statistics import chip_statistics, merged
+from croma.chip import Chip, Rejection
+from croma.errors import UnusableError
+from croma.raster.cut import Cut, Subject, cut, unreadable
+from croma.raster.read import Sign
+from croma.sensors import Role
+from croma.shards.card import BandStatistics, ChipRow, RejectionRow, ShardCard
+from croma.shards.dataset import card_address, read_card, shard_address
+from croma.shards.layout import ChipLayout
+from croma.shards.writer import Written, write_shard
+
+BATCH = 192 << 20
+"""Bytes of finished chips that are cut at once. With what reading needs, a fill stays under 1.5 GB."""
+
+THREADS = 16
+"""Files that are read at once."""
+
+NOTHING = Written([], 0, hashlib.sha256().hexdigest())
+"""What is written where every pair is refused."""
+
+
+def unsigned(href: str) -> str:
+    """The address itself: for files that anybody can read."""
+    return href
+
+
+def fill(
+    plan: ShardPlan, root: str, sign: Sign = unsigned, *, threads: int = THREADS, verify: bool = False
+) -> ShardCard:
+    """Cut the chips of `plan`, store them as a shard of the dataset at `root`, and return its card.
+
+    A shard that is there already is left as it is: one with a card that has its size (with `verify` also its sha256).
+    Where every pair is refused there is a card and no shard.
+
+    Raises:
+        TransientError: a server of imagery or the storage does not answer; nothing that is visible is half made.
+    """
+    card = _finished(plan, root, verify)
+    if card is None:
+        card = _fill(plan, root, sign, threads)
+        storage.write(card_address(root, plan.id), card.to_json())
+    return card
+
+
+def _finished(plan: ShardPlan, root: str, verify: bool) -> ShardCard | None:
+    """The card of a shard that is there and whole."""
+    try:
+        card = read_card(root, plan.id)
+        if not card.samples:
+            return card
+        address = shard_address(root, card.split, card.id)
+        whole = storage.size(address) == card.bytes
+        if whole and verify:
+            whole = hashlib.sha256(storage.read(address)).hexdigest() == card.sha256
+    except FileNotFoundError:
+        return None
+    return card if whole else None
+
+
+def _fill(plan: ShardPlan, root: str, sign: Sign, threads: int) -> ShardCard:
+    layout = ChipLayout(size=plan.chip_size, label=plan.labels is not None)
+    refused: dict[int, Rejection] = {}
+    statistics: dict[int, dict[Role, BandStatistics]] = {}
+    with (
+        TemporaryDirectory(prefix="croma-") as scratch,
+        Spool(layout, scratch) as spool,
+        ThreadPoolExecutor(threads) as pool,
+    ):
+        for batch in _batches(plan, layout):
+            for number, result in zip(batch, _cut(plan, batch, sign, pool), strict=True):
+                if isinstance(result, Rejection):
+                    refused[number] = result
+                else:
+                    statistics[number] = chip_statistics(result.chip, result.clear)
+                    spool.put(number, result.chip)
+        written, heads = NOTHING, [spool.head(number) for number in sorted(statistics)]
+        if heads:
+            path = Path(scratch, "shard.tar")
+            written = write_shard(path, spool.chips(sorted(statistics)), layout)
+            storage.upload(path, shard_address(root, plan.split, plan.id))
+    in_order = [statistics[number] for number in sorted(statistics)]
+    return _card(plan, written, heads, merged(in_order), [refused[number] for number in sorted(refused)])
+
+
+def _batches(plan: ShardPlan, layout: ChipLayout) -> Iterator[list[int]]:
+    """Numbers of the pairs of a plan, those of one scene together, in batches that fit into memory."""
+
+    def place(number: int) -> tuple[str, str, int, int]:
+        pair = plan.pairs[number]
+        return pair.optical, pair.radar, -pair.cell.top, pair.cell.left
+
+    order = sorted(range(len(plan.pairs)), key=place)
+    size = max(BATCH // layout.length, 1)
+    for start in range(0, len(order), size):
+        yield order[start : start + size]
+
+
+def _cut(plan: ShardPlan, batch: Sequence[int], sign: Sign, pool: Executor) -> list[Cut | Rejection]:
+    """Cut the pairs of these numbers, and label those that become chips."""
+    pairs = [plan.pairs[number] for number in batch]
+    subjects = [Subject(pair, plan.radar(pair), plan.optical(pair)) for pair in pairs]
+    results = cut(subjects, plan.chip_size, plan.quality, sign, pool)
+    if plan.labels is None:
+        return results
+    places = {
+        n: Place(result.chip, plan.label(pairs[n])) for n, result in enumerate(results) if isinstance(result, Cut)
+    }
+    labelled = label(list(places.values()), plan.chip_size, sign, pool)
+    for n, chip in zip(places, labelled, strict=True):
+        found = results[n]
+        assert isinstance(found, Cut)
+        results[n] = unreadable(pairs[n], chip) if isinstance(chip, UnusableError) else replace(found, chip=chip)
+    return results
+
+
+def _card(
+    plan: ShardPlan,
+    written: Written,
+    chips: Sequence[Chip],
+    statistics: dict[Role, BandStatistics],
+    refused: Sequence[Rejection],
+) -> ShardCard:
+    rows = []
+    for chip, place in zip(chips, written.places, strict=True):
+        cell = chip.cell
+        where = {"epsg": cell.epsg, "left": cell.left, "top": cell.top, "split": plan.split, "shard": plan.id}
+        rows.append(ChipRow.model_validate(chip.facts | where | place._asdict()))
+    ledger = [RejectionRow(chip=r.chip, cell=str(r.cell), reason=r.reason, detail=r.detail) for r in refused]
+    return ShardCard(
+        id=plan.id,
+        plan=plan.id,
+        split=plan.split,
+        chip_size=plan.chip_size,
+        label=plan.labels is not None,
+        samples=len(rows),
+        bytes=written.size,
+        sha256=written.sha256,
+        rows=tuple(rows),
+        statistics=statistics,
+        rejections=tuple(ledger),
+    )

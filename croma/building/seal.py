@@ -1,0 +1,48 @@
+"""Sealing: all finished shards of a build become visible as one version of the dataset, or none does."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from croma.errors import InputError
+from croma.shards import index
+from croma.shards.card import ShardCard
+from croma.shards.dataset import check_shards_exist
+from croma.shards.ref import DatasetRef
+
+
+def seal(root: str, cards: Sequence[ShardCard], note: Mapping[str, str]) -> DatasetRef:
+    """Commit the chips of finished shards to the index of the dataset at `root`.
+
+    Chips that the index holds already are not added again; where nothing is new the version stays.
+
+    Args:
+        root: the dataset.
+        cards: of all shards of the build.
+        note: kept with the version: recipe, run, code version.
+
+    Returns:
+        The version that holds all chips of `cards`.
+
+    Raises:
+        ContractError: a shard is missing or has not the size of its card.
+        InputError: the dataset would be empty; says what every pair was refused for.
+        TransientError: storage does not answer.
+    """
+    check_shards_exist(root, cards)
+    if not any(card.samples for card in cards) and not index.known_chips(root):
+        raise InputError(_nothing(root, cards))
+    return DatasetRef(uri=root, version=index.commit(root, cards, note))
+
+
+def _nothing(root: str, cards: Sequence[ShardCard]) -> str:
+    reasons = Counter(row.reason for card in cards for row in card.rejections)
+    if not reasons:
+        return (
+            f"dataset {root}: there is nothing to seal, no pair was planned; widen the area, the time window or the gap"
+        )
+    counts = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items(), key=lambda r: (-r[1], r[0])))
+    example = next(row for card in cards for row in card.rejections if row.reason == reasons.most_common(1)[0][0])
+    return (
+        f"dataset {root}: every one of {reasons.total()} pairs was refused ({counts}), for example "
+        f"{example.chip}: {example.detail}; relax the recipe's quality, or widen its area or time window"
+    )

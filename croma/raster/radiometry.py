@@ -1,0 +1,115 @@
+"""From the numbers in a provider's file to the numbers of a dataset: reflectance, decibels, classes.
+
+A `Scaling` knows three things of a band: which pixels were measured, how it may be resampled, and what its numbers
+become. Resampling happens between the first and the last, so decibels are never averaged and nodata never mixes in.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from croma.sensors import SENTINEL_1_RTC, Role
+
+Pixels = npt.NDArray[Any]
+Mask = npt.NDArray[np.bool_]
+
+SATURATED = 65535
+"""Sentinel-2's number for a saturated pixel. It is kept, so that it can be told from a bright one."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scaling:
+    """How the pixels of a band are read."""
+
+    resampling: Literal["nearest", "bilinear"]
+    """Where the grids differ."""
+    measured: Callable[[Pixels, float | None], Mask]
+    """Which numbers of the file are measurements, given the nodata value that the file declares."""
+    convert: Callable[[Pixels, Mask], Pixels]
+    """Numbers of the file, resampled or not, and which of them to believe, to the stored unit and type."""
+
+
+def scaling(role: Role, scale: float = 1.0, offset: float = 0.0) -> Scaling:
+    """How a band of a sensor is read.
+
+    Args:
+        role: of the sensor.
+        scale: of the asset: stored value = number × scale + offset.
+        offset: of the asset: −1000 for Sentinel-2 products of processing baseline 04.00 and later.
+    """
+    if role == "optical":
+        return Scaling(
+            resampling="bilinear",
+            measured=reflectance_measured,
+            convert=partial(reflectance, scale=scale, offset=offset),
+        )
+    return Scaling(
+        resampling="bilinear",
+        measured=partial(power_measured, scale=scale, offset=offset),
+        convert=partial(decibels, scale=scale, offset=offset),
+    )
+
+
+def reflectance_measured(numbers: Pixels, nodata: float | None) -> Mask:
+    """Sentinel-2: 0 is nodata, and so is what the file declares."""
+    mask: Mask = numbers != 0
+    if numbers.dtype.kind == "f":
+        mask &= np.isfinite(numbers)
+    return mask if nodata in (None, 0) else mask & (numbers != nodata)
+
+
+def reflectance(numbers: Pixels, measured: Mask, scale: float, offset: float) -> npt.NDArray[np.uint16]:
+    """Reflectance × 10,000 with 0 for nodata. A dark pixel is at least 1, so that it stays a measurement.
+
+    Args:
+        numbers: as in the file, any shape, any real type.
+        measured: which of them are measurements.
+        scale: factor of the asset.
+        offset: added after the factor, in units of reflectance × 10,000.
+    """
+    if numbers.dtype == np.uint16 and scale == 1 and float(offset).is_integer():
+        value: Pixels = numbers.astype(np.int32) + int(offset)
+    else:
+        value = np.floor(np.where(measured, numbers, 0.0).astype(np.float64) * scale + offset + 0.5)
+    stored = np.clip(value, 1, SATURATED).astype(np.uint16)
+    stored[numbers == SATURATED] = SATURATED
+    stored[~measured] = 0
+    return stored
+
+
+def power_measured(numbers: Pixels, nodata: float | None, scale: float, offset: float) -> Mask:
+    """Radar power: −32768, zero, negative and NaN are nodata, and so is what the file declares."""
+    mask: Mask = np.isfinite(numbers) & (numbers != SENTINEL_1_RTC.nodata) & (numbers * scale + offset > 0)
+    return mask if nodata is None else mask & (numbers != nodata)
+
+
+def decibels(numbers: Pixels, measured: Mask, scale: float, offset: float) -> npt.NDArray[np.float16]:
+    """10·log10 of linear power, NaN for nodata.
+
+    The logarithm is taken in double precision: single precision differs between processors in the last bits, and then
+    the rounding to half precision would too.
+    """
+    power = numbers.astype(np.float64) * scale + offset
+    power[~measured] = 1
+    stored = (10 * np.log10(power)).astype(np.float16)
+    stored[~measured] = np.nan
+    return stored
+
+
+def classes_measured(numbers: Pixels, nodata: float | None) -> Mask:
+    """Class codes: 0 is nodata, and so is what the file declares."""
+    mask: Mask = numbers != 0
+    return mask if nodata is None else mask & (numbers != nodata)
+
+
+def classes(numbers: Pixels, measured: Mask) -> npt.NDArray[np.uint8]:
+    """Class codes as they are, 0 for nodata."""
+    return np.where(measured, numbers, 0).astype(np.uint8)
+
+
+CLASSES = Scaling(resampling="nearest", measured=classes_measured, convert=classes)
+"""Scene classification and land cover: nearest neighbour, no scaling."""

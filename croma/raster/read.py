@@ -1,0 +1,134 @@
+"""Reading bands of chips from files: the right reader for each file, every file opened once, files side by side.
+
+A file whose grid coincides with the chip grid is cut (`window`); any other is resampled (`stack`). The choice is the
+file's, and it is recorded.
+"""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from croma.catalog.scene import Scene
+from croma.errors import TransientError, UnusableError
+from croma.grid import GeoBox
+from croma.raster.faults import RefusedError, redact
+from croma.raster.header import Header, Window, locate
+from croma.raster.radiometry import CLASSES, Pixels, Scaling
+from croma.raster.rio import open_rio
+from croma.raster.stack import reach, resample
+from croma.raster.window import blank, read_windows
+
+Reader = Literal["window", "stack"]
+
+Sign = Callable[[str], str]
+"""Makes a stored address one that can be read now. If it has a method `renew`, that makes another one for an address
+whose signature was refused."""
+
+
+class Want(NamedTuple):
+    """One band of one chip."""
+
+    scene: Scene
+    band: str
+    """Key of the asset in `scene.assets`."""
+    box: GeoBox
+    scaling: Scaling = CLASSES
+
+
+class Patch(NamedTuple):
+    """One band of one chip, read."""
+
+    pixels: Pixels
+    """(height, width) of the box, in the stored unit and type."""
+    reader: Reader
+
+
+def read_wants(wants: Sequence[Want], sign: Sign, pool: Executor) -> list[Patch | UnusableError]:
+    """Read all `wants`, each file in one task of `pool`. An error stands for what its file cannot give.
+
+    Raises:
+        TransientError: a server does not answer, or refuses everything.
+    """
+    by_file: dict[tuple[str, str, str], list[int]] = {}
+    for number, want in enumerate(wants):
+        by_file.setdefault((want.scene.collection, want.scene.id, want.band), []).append(number)
+    # The longest tasks first, so that no thread is left alone with one at the end.
+    order = sorted(
+        by_file.values(), key=lambda numbers: -sum(wants[n].box.height * wants[n].box.width for n in numbers)
+    )
+    tasks = [(numbers, pool.submit(_read_file, [wants[n] for n in numbers], sign)) for numbers in order]
+    found: dict[int, Patch | UnusableError] = {}
+    try:
+        for numbers, task in tasks:
+            found |= zip(numbers, task.result(), strict=True)
+    finally:
+        for _, task in tasks:
+            task.cancel()
+    refusals = [result for result in found.values() if isinstance(result, RefusedError)]
+    if refusals and len(refusals) == len(wants):
+        raise TransientError(f"every file is refused, as by a server that wants other credentials: {refusals[0]}")
+    return [found[number] for number in range(len(wants))]
+
+
+def _read_file(wants: Sequence[Want], sign: Sign) -> Sequence[Patch | UnusableError]:
+    """All `wants` of one file; with another signature if the first one is refused."""
+    scene, band, scaling = wants[0].scene, wants[0].band, wants[0].scaling
+    boxes = [want.box for want in wants]
+    asset = scene.assets.get(band)
+    if asset is None:
+        return [UnusableError(f"{scene.id}: has no asset {band}")] * len(wants)
+    try:
+        try:
+            results = read_boxes(sign(asset.href), boxes, scaling)
+        except RefusedError:
+            results = read_boxes(getattr(sign, "renew", sign)(asset.href), boxes, scaling)
+    except UnusableError as error:
+        results = [error] * len(wants)
+    except TransientError as error:
+        raise TransientError(f"{scene.id} {band}: {redact(str(error))}") from None
+    return [
+        type(result)(f"{scene.id} {band}: {redact(str(result))}") if isinstance(result, UnusableError) else result
+        for result in results
+    ]
+
+
+def read_boxes(href: str, boxes: Sequence[GeoBox], scaling: Scaling) -> list[Patch | UnusableError]:
+    """One band of a file on several grids; all of its blocks that they need are fetched once.
+
+    Where a box reaches beyond the file it is nodata. A broken block is the error of the boxes that need it.
+
+    Raises:
+        RefusedError: the server wants another signature.
+        UnusableError: the file is of no use to any box.
+        TransientError: the server does not answer.
+    """
+    with open_rio(href) as file:
+        header = file.header
+        exact = [locate(header, box) for box in boxes]
+        windows = [window or reach(header, box) or _NOWHERE for window, box in zip(exact, boxes, strict=True)]
+        raw = read_windows(file, windows)
+    results: list[Patch | UnusableError] = []
+    for box, window, found, pixels in zip(boxes, windows, exact, raw, strict=True):
+        if isinstance(pixels, UnusableError):
+            results.append(pixels)
+        elif found:
+            measured = scaling.measured(pixels, header.nodata)
+            results.append(Patch(scaling.convert(pixels, measured), "window"))
+        else:
+            results.append(_resampled(header, window, pixels, box, scaling))
+    return results
+
+
+_NOWHERE = Window(0, 0, 0, 0)
+"""Of a file that does not meet a box at all."""
+
+
+def _resampled(header: Header, window: Window, pixels: Pixels, box: GeoBox, scaling: Scaling) -> Patch:
+    if window == _NOWHERE:
+        nothing = blank(header, box.height, box.width)
+        return Patch(scaling.convert(nothing, np.zeros(nothing.shape, np.bool_)), "stack")
+    measured = scaling.measured(pixels, header.nodata)
+    result = resample(header, window, pixels, measured, box, scaling.resampling)
+    return Patch(scaling.convert(result.pixels, result.measured), "stack")
