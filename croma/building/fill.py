@@ -19,7 +19,7 @@ from croma.building.statistics import chip_statistics, merged
 from croma.chip import Chip, Rejection
 from croma.errors import UnusableError
 from croma.raster.cut import Cut, Subject, cut, unreadable
-from croma.raster.read import Sign
+from croma.raster.read import Signer, Unsigned
 from croma.sensors import Role
 from croma.shards.card import BandStatistics, ChipRow, RejectionRow, ShardCard
 from croma.shards.dataset import card_address, read_card, shard_address
@@ -32,17 +32,14 @@ BATCH = 192 << 20
 THREADS = 16
 """Files that are read at once."""
 
+UNSIGNED = Unsigned()
+
 NOTHING = Written([], 0, hashlib.sha256().hexdigest())
 """What is written where every pair is refused."""
 
 
-def unsigned(href: str) -> str:
-    """The address itself: for files that anybody can read."""
-    return href
-
-
 def fill(
-    plan: ShardPlan, root: str, sign: Sign = unsigned, *, threads: int = THREADS, verify: bool = False
+    plan: ShardPlan, root: str, signer: Signer = UNSIGNED, *, threads: int = THREADS, verify: bool = False
 ) -> ShardCard:
     """Cut the chips of `plan`, store them as a shard of the dataset at `root`, and return its card.
 
@@ -54,7 +51,7 @@ def fill(
     """
     card = _finished(plan, root, verify)
     if card is None:
-        card = _fill(plan, root, sign, threads)
+        card = _fill(plan, root, signer, threads)
         storage.write(card_address(root, plan.id), card.to_json())
     return card
 
@@ -74,7 +71,7 @@ def _finished(plan: ShardPlan, root: str, verify: bool) -> ShardCard | None:
     return card if whole else None
 
 
-def _fill(plan: ShardPlan, root: str, sign: Sign, threads: int) -> ShardCard:
+def _fill(plan: ShardPlan, root: str, signer: Signer, threads: int) -> ShardCard:
     layout = ChipLayout(size=plan.chip_size, label=plan.labels is not None)
     refused: dict[int, Rejection] = {}
     statistics: dict[int, dict[Role, BandStatistics]] = {}
@@ -84,7 +81,7 @@ def _fill(plan: ShardPlan, root: str, sign: Sign, threads: int) -> ShardCard:
         ThreadPoolExecutor(threads) as pool,
     ):
         for batch in _batches(plan, layout):
-            for number, result in zip(batch, _cut(plan, batch, sign, pool), strict=True):
+            for number, result in zip(batch, _cut(plan, batch, signer, pool), strict=True):
                 if isinstance(result, Rejection):
                     refused[number] = result
                 else:
@@ -112,17 +109,17 @@ def _batches(plan: ShardPlan, layout: ChipLayout) -> Iterator[list[int]]:
         yield order[start : start + size]
 
 
-def _cut(plan: ShardPlan, batch: Sequence[int], sign: Sign, pool: Executor) -> list[Cut | Rejection]:
+def _cut(plan: ShardPlan, batch: Sequence[int], signer: Signer, pool: Executor) -> list[Cut | Rejection]:
     """Cut the pairs of these numbers, and label those that become chips."""
     pairs = [plan.pairs[number] for number in batch]
     subjects = [Subject(pair, plan.radar(pair), plan.optical(pair)) for pair in pairs]
-    results = cut(subjects, plan.chip_size, plan.quality, sign, pool)
+    results = cut(subjects, plan.chip_size, plan.quality, signer, pool)
     if plan.labels is None:
         return results
     places = {
         n: Place(result.chip, plan.label(pairs[n])) for n, result in enumerate(results) if isinstance(result, Cut)
     }
-    labelled = label(list(places.values()), plan.chip_size, sign, pool)
+    labelled = label(list(places.values()), plan.chip_size, signer, pool)
     for n, chip in zip(places, labelled, strict=True):
         found = results[n]
         assert isinstance(found, Cut)

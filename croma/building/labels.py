@@ -11,7 +11,7 @@ import numpy.typing as npt
 from croma.catalog.scene import Scene
 from croma.chip import Chip
 from croma.errors import UnusableError
-from croma.raster.read import Sign, Want, read_wants
+from croma.raster.read import Signer, Want, read_wants
 
 LABEL = "label"
 """Name of the asset of a label scene."""
@@ -27,14 +27,14 @@ class Place(NamedTuple):
     """Tiles of the label layer that meet it, in the order they are laid over it; may be none."""
 
 
-def label(places: Sequence[Place], size: int, sign: Sign, pool: Executor) -> list[Chip | UnusableError]:
+def label(places: Sequence[Place], size: int, signer: Signer, pool: Executor) -> list[Chip | UnusableError]:
     """The chips with their label plane and its facts; an error for one whose label cannot be read.
 
     Raises:
         TransientError: a server does not answer.
     """
     wants = [Want(scene, LABEL, chip.cell.geobox(size)) for chip, scenes in places for scene in scenes]
-    patches = iter(read_wants(wants, sign, pool))
+    patches = iter(read_wants(wants, signer, pool))
     results: list[Chip | UnusableError] = []
     for chip, scenes in places:
         plane = np.zeros((size, size), np.uint8)

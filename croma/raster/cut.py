@@ -32,7 +32,7 @@ from croma.raster.quality import (
     sky,
 )
 from croma.raster.radiometry import scaling
-from croma.raster.read import Patch, Sign, Want, read_wants
+from croma.raster.read import Patch, Signer, Want, read_wants
 from croma.sensors import SENTINEL_1_RTC, SENTINEL_2_L2A, Sensor
 
 UNREADABLE = "unreadable"
@@ -61,20 +61,22 @@ Bands = Mapping[str, Patch]
 """Patches of one scene by band name."""
 
 
-def cut(subjects: Sequence[Subject], size: int, limits: Limits, sign: Sign, pool: Executor) -> list[Cut | Rejection]:
+def cut(
+    subjects: Sequence[Subject], size: int, limits: Limits, signer: Signer, pool: Executor
+) -> list[Cut | Rejection]:
     """Cut every pair, in the given order. The result depends on nothing but files, `size` and `limits`.
 
     Args:
         subjects: pairs with their scenes; pairs that share scenes share reads.
         size: pixels of 10 m along a side.
         limits: what a chip may lack.
-        sign: makes addresses readable.
+        signer: makes addresses readable.
         pool: reads files side by side.
 
     Raises:
         TransientError: a server does not answer.
     """
-    skies = _read_skies(subjects, size, sign, pool)
+    skies = _read_skies(subjects, size, signer, pool)
     results: dict[int, Cut | Rejection] = {}
     for number, (subject, scl) in enumerate(zip(subjects, skies, strict=True)):
         if isinstance(scl, UnusableError):
@@ -82,7 +84,7 @@ def cut(subjects: Sequence[Subject], size: int, limits: Limits, sign: Sign, pool
         elif scl and (excess := hidden(sky(scl.pixels), limits)):
             results[number] = _refused(subject, excess, subject.optical.id)
     alive = [number for number in range(len(subjects)) if number not in results]
-    bands = _read_bands([subjects[number] for number in alive], size, sign, pool)
+    bands = _read_bands([subjects[number] for number in alive], size, signer, pool)
     for number, read in zip(alive, bands, strict=True):
         scl = skies[number]
         assert not isinstance(scl, UnusableError)
@@ -94,7 +96,7 @@ def cut(subjects: Sequence[Subject], size: int, limits: Limits, sign: Sign, pool
 
 
 def _read_skies(
-    subjects: Sequence[Subject], size: int, sign: Sign, pool: Executor
+    subjects: Sequence[Subject], size: int, signer: Signer, pool: Executor
 ) -> list[Patch | UnusableError | None]:
     """The scene classification of every subject; None where its scene has none."""
     having = [number for number, subject in enumerate(subjects) if SCL in subject.optical.assets]
@@ -102,19 +104,19 @@ def _read_skies(
         Want(subjects[number].optical, SCL, subjects[number].pair.cell.geobox(size, SCL_RESOLUTION))
         for number in having
     ]
-    found = dict(zip(having, read_wants(wants, sign, pool), strict=True))
+    found = dict(zip(having, read_wants(wants, signer, pool), strict=True))
     return [found.get(number) for number in range(len(subjects))]
 
 
 def _read_bands(
-    subjects: Sequence[Subject], size: int, sign: Sign, pool: Executor
+    subjects: Sequence[Subject], size: int, signer: Signer, pool: Executor
 ) -> list[tuple[Bands, Bands] | UnusableError]:
     """All radar and all optical bands of every subject, or the first error among them."""
     wants: list[Want] = []
     for subject in subjects:
         wants += _wants(subject.radar, SENTINEL_1_RTC, subject.pair, size)
         wants += _wants(subject.optical, SENTINEL_2_L2A, subject.pair, size)
-    patches = iter(read_wants(wants, sign, pool))
+    patches = iter(read_wants(wants, signer, pool))
     results: list[tuple[Bands, Bands] | UnusableError] = []
     for _ in subjects:
         radar = {band.name: next(patches) for band in SENTINEL_1_RTC.bands}

@@ -4,9 +4,9 @@ A file whose grid coincides with the chip grid is cut (`window`); any other is r
 file's, and it is recorded.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Executor
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 
@@ -22,9 +22,29 @@ from croma.raster.window import blank, read_windows
 
 Reader = Literal["window", "stack"]
 
-Sign = Callable[[str], str]
-"""Makes a stored address one that can be read now. If it has a method `renew`, that makes another one for an address
-whose signature was refused."""
+
+class Signer(Protocol):
+    """Makes stored addresses readable; see `croma.catalog.signing`."""
+
+    def sign(self, href: str) -> str:
+        """The address as it must be opened."""
+        ...
+
+    def renew(self, refused: str) -> str:
+        """Another signature for an address that was refused."""
+        ...
+
+
+class Unsigned:
+    """For files that anybody can read."""
+
+    def sign(self, href: str) -> str:
+        """The address itself."""
+        return href
+
+    def renew(self, refused: str) -> str:
+        """The address itself."""
+        return refused
 
 
 class Want(NamedTuple):
@@ -45,7 +65,7 @@ class Patch(NamedTuple):
     reader: Reader
 
 
-def read_wants(wants: Sequence[Want], sign: Sign, pool: Executor) -> list[Patch | UnusableError]:
+def read_wants(wants: Sequence[Want], signer: Signer, pool: Executor) -> list[Patch | UnusableError]:
     """Read all `wants`, each file in one task of `pool`. An error stands for what its file cannot give.
 
     Raises:
@@ -58,7 +78,7 @@ def read_wants(wants: Sequence[Want], sign: Sign, pool: Executor) -> list[Patch 
     order = sorted(
         by_file.values(), key=lambda numbers: -sum(wants[n].box.height * wants[n].box.width for n in numbers)
     )
-    tasks = [(numbers, pool.submit(_read_file, [wants[n] for n in numbers], sign)) for numbers in order]
+    tasks = [(numbers, pool.submit(_read_file, [wants[n] for n in numbers], signer)) for numbers in order]
     found: dict[int, Patch | UnusableError] = {}
     try:
         for numbers, task in tasks:
@@ -72,7 +92,7 @@ def read_wants(wants: Sequence[Want], sign: Sign, pool: Executor) -> list[Patch 
     return [found[number] for number in range(len(wants))]
 
 
-def _read_file(wants: Sequence[Want], sign: Sign) -> Sequence[Patch | UnusableError]:
+def _read_file(wants: Sequence[Want], signer: Signer) -> Sequence[Patch | UnusableError]:
     """All `wants` of one file; with another signature if the first one is refused."""
     scene, band, scaling = wants[0].scene, wants[0].band, wants[0].scaling
     boxes = [want.box for want in wants]
@@ -80,10 +100,11 @@ def _read_file(wants: Sequence[Want], sign: Sign) -> Sequence[Patch | UnusableEr
     if asset is None:
         return [UnusableError(f"{scene.id}: has no asset {band}")] * len(wants)
     try:
+        href = signer.sign(asset.href)
         try:
-            results = read_boxes(sign(asset.href), boxes, scaling)
+            results = read_boxes(href, boxes, scaling)
         except RefusedError:
-            results = read_boxes(getattr(sign, "renew", sign)(asset.href), boxes, scaling)
+            results = read_boxes(signer.renew(href), boxes, scaling)
     except UnusableError as error:
         results = [error] * len(wants)
     except TransientError as error:

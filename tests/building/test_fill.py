@@ -9,6 +9,7 @@ from croma.building import fill as filling
 from croma.building.fill import fill
 from croma.building.shard_plan import ShardPlan
 from croma.errors import TransientError
+from croma.raster.read import Unsigned
 from croma.shards.card import ShardCard
 from croma.shards.dataset import card_address, read_card, shard_address
 from croma.shards.layout import ChipLayout, decode
@@ -155,13 +156,14 @@ def test_a_broken_label_refuses_the_chips_that_need_it(tmp_path: Path) -> None:
 
 
 def test_an_outage_leaves_nothing(plan: ShardPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def silent(href: str) -> str:
-        if "B11" in href:
-            raise TransientError("the server answers HTTP 503")
-        return href
+    class Silent(Unsigned):
+        def sign(self, href: str) -> str:
+            if "B11" in href:
+                raise TransientError("the server answers HTTP 503")
+            return href
 
     with pytest.raises(TransientError, match="S2-0 B11: the server answers HTTP 503"):
-        fill(plan, str(tmp_path), silent)
+        fill(plan, str(tmp_path), Silent())
     assert not list(tmp_path.iterdir())
 
 

@@ -14,7 +14,7 @@ from croma.chip import Rejection
 from croma.errors import TransientError
 from croma.raster.cut import Cut, Subject, cut
 from croma.raster.faults import RefusedError
-from croma.raster.read import Want, read_wants
+from croma.raster.read import Unsigned, Want, read_wants
 from croma.sensors import SENTINEL_1_RTC, SENTINEL_2_L2A
 from tests.raster.scenes import SIZE, damage, edit, make_pair, make_scene, write_optical, write_radar
 
@@ -48,7 +48,7 @@ def subject(radar: Files, optical: Files, column: int = 0, row: int = 0, **field
 
 
 def one(case: Subject, pool: Executor, **limits: float) -> Cut | Rejection:
-    (result,) = cut([case], SIZE, Quality(**limits), str, pool)
+    (result,) = cut([case], SIZE, Quality(**limits), Unsigned(), pool)
     return result
 
 
@@ -179,7 +179,7 @@ def test_a_bad_file_costs_only_the_pairs_that_need_it(
     other = write_optical(tmp_path, "other", seed=1, pixels=60)
     good = subject(radar_files, other, name="other-scene")
     bad = subject(radar_files, optical_files | {"B04": tmp_path / "gone.tif"})
-    results = cut([bad, good, bad], SIZE, Quality(), str, pool)
+    results = cut([bad, good, bad], SIZE, Quality(), Unsigned(), pool)
     assert [type(result) for result in results] == [Rejection, Cut, Rejection]
 
 
@@ -200,8 +200,8 @@ def test_resampling_is_recorded(tmp_path: Path, optical_files: Files, pool: Exec
 
 def test_the_order_of_pairs_changes_no_chip(radar_files: Files, optical_files: Files, pool: Executor) -> None:
     cases = [subject(radar_files, optical_files, column, row) for column in range(4) for row in range(3)]
-    forward = cut(cases, SIZE, Quality(), str, pool)
-    backward = cut(cases[::-1], SIZE, Quality(), str, pool)[::-1]
+    forward = cut(cases, SIZE, Quality(), Unsigned(), pool)
+    backward = cut(cases[::-1], SIZE, Quality(), Unsigned(), pool)[::-1]
     for a, b in zip(forward, backward, strict=True):
         assert isinstance(a, Cut)
         assert isinstance(b, Cut)
@@ -216,12 +216,12 @@ class Signer:
     def __init__(self, good_after: int) -> None:
         self.renewals, self.good_after = 0, good_after
 
-    def __call__(self, href: str) -> str:
+    def sign(self, href: str) -> str:
         return href if self.renewals >= self.good_after else f"refused:{href}"
 
-    def renew(self, href: str) -> str:
+    def renew(self, refused: str) -> str:
         self.renewals += 1
-        return self(href)
+        return self.sign(refused.removeprefix("refused:"))
 
 
 @pytest.fixture
@@ -256,10 +256,15 @@ def test_refusal_of_everything_is_an_outage_and_not_bad_data(
         cut([subject(radar_files, optical_files)], SIZE, Quality(), Signer(good_after=99), pool)
 
 
+class Secretive(Unsigned):
+    def sign(self, href: str) -> str:
+        return f"{href}?sig=SECRET"
+
+
 def test_no_signature_reaches_a_rejection(radar_files: Files, optical_files: Files, pool: Executor) -> None:
     case = subject(radar_files, optical_files)
     assets = case.optical.assets | {"B02": Asset(href=str(optical_files["B02"]) + "-gone.tif")}
     broken = Scene.model_validate(case.optical.model_dump() | {"assets": assets})
-    (found,) = cut([case._replace(optical=broken)], SIZE, Quality(), lambda href: f"{href}?sig=SECRET", pool)
+    (found,) = cut([case._replace(optical=broken)], SIZE, Quality(), Secretive(), pool)
     assert isinstance(found, Rejection)
     assert "SECRET" not in found.detail
