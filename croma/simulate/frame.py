@@ -17,7 +17,10 @@ from croma.simulate.noise import Floats, enlarge
 from croma.simulate.spec import WorldSpec
 
 NODE = 16
-"""Pixels between the points that are transformed exactly; the error of interpolating between them is below 1 mm."""
+"""Pixels between the points at which smooth things are evaluated, to be interpolated between them."""
+
+EXACT = 64
+"""Pixels between the points that are transformed exactly; the error of interpolating between them is below 1 cm."""
 
 MARGIN = 32
 """Pixels by which a zone's ground reaches beyond its tiles, for what moves: shadows, radar frames."""
@@ -84,7 +87,9 @@ class Frame:
         first = boxes[0]
         height = (self.spec.rows - 1) * self.spec.step + self.spec.tile
         reach = MARGIN * PIXEL
-        return GeoBox(first.epsg, first.left - reach, first.top + reach, PIXEL, height + 2 * MARGIN, first.width + 2 * MARGIN)
+        return GeoBox(
+            first.epsg, first.left - reach, first.top + reach, PIXEL, height + 2 * MARGIN, first.width + 2 * MARGIN
+        )
 
     def wide_box(self) -> GeoBox:
         """Pixels of the eastern zone that hold both columns."""
@@ -106,10 +111,23 @@ class Frame:
         columns = np.arange(-(-box.width // every) + 1) * every
         xs = box.left + (columns + 0.5) * box.resolution
         ys = box.top - (rows + 0.5) * box.resolution
-        x, y = np.meshgrid(xs, ys)
-        if box.epsg != self.east:
-            x, y = transformer(box.epsg, self.east).transform(x, y)
-        return (x - self.origin[0]).astype(np.float32), (y - self.origin[1]).astype(np.float32)
+        if box.epsg == self.east:
+            x, y = np.meshgrid(xs - self.origin[0], ys - self.origin[1])
+            return x.astype(np.float32), y.astype(np.float32)
+        far = EXACT // every
+        x, y = np.meshgrid(_thinned(xs, far), _thinned(ys, far))
+        x, y = transformer(box.epsg, self.east).transform(x, y)
+        shape = len(rows), len(columns)
+        return (
+            enlarge((x - self.origin[0]).astype(np.float32), far, *shape),
+            enlarge((y - self.origin[1]).astype(np.float32), far, *shape),
+        )
+
+
+def _thinned(places: npt.NDArray[np.float64], far: int) -> npt.NDArray[np.float64]:
+    """Each `far`-th of evenly spaced places, and on beyond the last."""
+    count = -(-len(places) // far) + 1
+    return places[0] + np.arange(count) * far * (places[1] - places[0])
 
 
 def _edge(box: GeoBox, epsg: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:

@@ -13,7 +13,7 @@ from croma.grid import GeoBox
 from croma.simulate import patterns
 from croma.simulate.frame import Frame
 from croma.simulate.kinds import Kind, UnitArray, cover_table, unit_of
-from croma.simulate.noise import Field, Floats, Ints, enlarge, generator
+from croma.simulate.noise import Floats, Ints, enlarge, generator
 from croma.simulate.patterns import Patch, Textures
 from croma.simulate.regimes import LandUse, Regime
 
@@ -80,7 +80,6 @@ class Ground:
         self._half = np.float32(np.abs(y).max())
         self.land_use = LandUse(seed, (x, y))
         self.textures = Textures.draw(seed)
-        self.relief = Field.fractal("relief", seed, longest=3000.0, slope=2.7, pixel=40.0, size=1024)
         self._jitter = generator("sectors", seed).uniform(0.1, 0.9, (SECTORS * SECTORS, 2)).astype(np.float32)
 
     def land(self, box: GeoBox) -> Land:

@@ -130,7 +130,9 @@ def optical_item(
         **_shares(classes),
     }
     assets = {name: _optical_asset(names, name, box) for name in (*_OPTICAL_NAMES, "SCL")}
-    return _item(SENTINEL_2_L2A.name, names.id, footprint, properties, assets, ("eo/v1.0.0", "sat/v1.0.0", "projection/v1.1.0"))
+    return _item(
+        SENTINEL_2_L2A.name, names.id, footprint, properties, assets, ("eo/v1.0.0", "sat/v1.0.0", "projection/v1.1.0")
+    )
 
 
 def _shares(classes: npt.NDArray[np.uint8]) -> Json:
@@ -292,7 +294,9 @@ def _rfc(moment: datetime) -> str:
     return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-def _item(collection: str, name: str, footprint: Json, properties: Json, assets: Json, extensions: tuple[str, ...]) -> Json:
+def _item(
+    collection: str, name: str, footprint: Json, properties: Json, assets: Json, extensions: tuple[str, ...]
+) -> Json:
     return {
         "type": "Feature",
         "stac_version": "1.0.0",

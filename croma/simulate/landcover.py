@@ -51,7 +51,9 @@ def _bounds(lands: Lands) -> tuple[int, int, int, int]:
     points = []
     for land in lands.values():
         left, bottom, right, top = land.box.bounds
-        points.append(transformer(land.box.epsg, 4326).transform([left, left, right, right], [bottom, top, bottom, top]))
+        points.append(
+            transformer(land.box.epsg, 4326).transform([left, left, right, right], [bottom, top, bottom, top])
+        )
     longitudes, latitudes = (np.concatenate([corner[axis] for corner in points]) * PER_DEGREE for axis in (0, 1))
     return int(longitudes.min()), int(latitudes.min()), int(longitudes.max()) + 1, int(latitudes.max()) + 1
 

@@ -68,9 +68,7 @@ class Field:
 
     def at(self, x: Floats, y: Floats) -> Floats:
         """Values at points in metres, interpolated linearly."""
-        places = np.stack([y / np.float32(self.pixel), x / np.float32(self.pixel)])
-        values: Floats = ndimage.map_coordinates(self.values, places, order=1, mode="grid-wrap")
-        return values
+        return interpolated(self.values, self.pixel, x, y)
 
     def pick(self, x: Floats, y: Floats) -> Floats:
         """Values at points in metres, from the nearest sample: for textures as fine as the pixels."""
@@ -78,6 +76,13 @@ class Field:
         column = np.rint(x * np.float32(1 / self.pixel)).astype(np.int32) & mask
         row = np.rint(y * np.float32(1 / self.pixel)).astype(np.int32) & mask
         return self.values.ravel().take(row * self.size + column)
+
+
+def interpolated(values: Floats, pixel: float, x: Floats, y: Floats) -> Floats:
+    """Periodic `values`, `pixel` metres apart, at points in metres, interpolated linearly."""
+    places = np.stack([y / np.float32(pixel), x / np.float32(pixel)])
+    result: Floats = ndimage.map_coordinates(values, places, order=1, mode="grid-wrap")
+    return result
 
 
 def _wave_numbers(size: int, pixel: float) -> npt.NDArray[np.float64]:
@@ -93,8 +98,25 @@ def enlarge(nodes: Floats, factor: int, height: int, width: int) -> Floats:
     rows = -(-height // factor)
     columns = -(-width // factor)
     weight = (np.arange(factor, dtype=np.float32) / np.float32(factor)).astype(np.float32)
-    upper, lower = nodes[:rows, : columns + 1], nodes[1 : rows + 1, : columns + 1]
-    tall = (upper[:, None, :] + (lower - upper)[:, None, :] * weight[None, :, None]).reshape(rows * factor, -1)
-    left, step = tall[:, :columns], np.diff(tall, axis=1)
-    wide = (left[:, :, None] + step[:, :, None] * weight).reshape(rows * factor, columns * factor)
-    return np.ascontiguousarray(wide[:height, :width])
+    left, right = nodes[: rows + 1, :columns], nodes[: rows + 1, 1 : columns + 1]
+    wide = (left[:, :, None] + (right - left)[:, :, None] * weight).reshape(rows + 1, -1)[:, :width]
+    tall = np.empty((rows, factor, wide.shape[1]), np.float32)
+    np.multiply((wide[1:] - wide[:-1])[:, None, :], weight[:, None], out=tall)
+    tall += wide[:-1, None, :]
+    return tall.reshape(rows * factor, -1)[:height]
+
+
+def blurred(values: Floats, side: float) -> Floats:
+    """`values` with a share `side` of each taken from each of its two neighbours, along both axes in turn."""
+    middle, side = np.float32(1 - 2 * side), np.float32(side)
+    tall = values * middle
+    tall[1:] += side * values[:-1]
+    tall[:-1] += side * values[1:]
+    tall[0] += side * values[0]
+    tall[-1] += side * values[-1]
+    wide = tall * middle
+    wide[:, 1:] += side * tall[:, :-1]
+    wide[:, :-1] += side * tall[:, 1:]
+    wide[:, 0] += side * tall[:, 0]
+    wide[:, -1] += side * tall[:, -1]
+    return wide

@@ -11,9 +11,9 @@ from croma.sensors import SENTINEL_2_L2A
 from croma.simulate.frame import Frame
 from croma.simulate.ground import TEXTURE_SCALE, Land
 from croma.simulate.kinds import COVER, kind_of, Kind
-from croma.simulate.noise import Field, Floats, generator
+from croma.simulate.noise import Floats, blurred, generator
 from croma.simulate.periodic import under
-from croma.simulate.sky import Air, Sky, tilt
+from croma.simulate.sky import Air, Relief, Sky
 from croma.simulate.spec import OpticalPass
 from croma.simulate.spectra import BANDS, reflectance
 
@@ -30,7 +30,10 @@ _CLOUD = np.array([52, 53, 54, 56, 57, 58, 59, 60, 61, 50, 42, 34], np.float32) 
 _SKYLIGHT = np.linspace(0.42, 0.22, BANDS, dtype=np.float32)
 """Share of light that is left in a shadow: blue sky light above all."""
 
-_NOISE = 1024
+BLUR = 0.18
+"""Share of a 10 m pixel's light that comes from each of its neighbours along an axis."""
+
+_NOISE = 640
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,18 +54,17 @@ class Camera:
     scene: OpticalPass
     sky: Sky
     means: Floats
-    """Reflectance by unit and band, calibration and sun of the day included."""
+    """Reflectance by band and unit, calibration and sun of the day included."""
     slopes: Floats
     """Change of it per unit of texture."""
-    relief: Field
 
     @classmethod
-    def over(cls, frame: Frame, scene: OpticalPass, relief: Field) -> "Camera":
+    def over(cls, frame: Frame, scene: OpticalPass, relief: Relief) -> "Camera":
         """The camera of a pass."""
         seed = frame.spec.seed
         means, slopes = reflectance(seed, scene.time.timetuple().tm_yday)
         gain = _gain(seed, scene)
-        return cls(frame, scene, Sky(frame, scene), means * gain, slopes * gain, relief)
+        return cls(frame, scene, Sky(frame, scene, relief), _by_band(means * gain), _by_band(slopes * gain))
 
     def look(self, land: Land, inside: npt.NDArray[np.bool_]) -> OpticalTile:
         """The tile over `land`; `inside` says which pixels (10 m) lie in the swath."""
@@ -70,7 +72,7 @@ class Camera:
         keep: dict[str, Floats] = {}
         for resolution in SENTINEL_2_L2A.resolutions:
             box, units, texture, blocks = _sampled(land, resolution)
-            air, lit = self.sky.over(self.frame, box), 1 + tilt(self.frame, self.relief, self.sky.sun, box)
+            air, lit = self.sky.over(self.frame, box), 1 + self.sky.tilt(self.frame, box)
             covered = _all_inside(inside, resolution // 10)
             for number in SENTINEL_2_L2A.at(resolution):
                 name = SENTINEL_2_L2A.bands[number].name
@@ -83,11 +85,11 @@ class Camera:
                     air20, covered20 = air, covered
         return OpticalTile(bands, _classes(land, keep, air20, covered20))
 
-    def _ground(self, band: int, units: npt.NDArray[np.uint16], texture: Floats, blocks: int) -> Floats:
-        seen = np.ascontiguousarray(self.slopes[:, band]).take(units)
+    def _ground(self, band: int, units: npt.NDArray[np.intp], texture: Floats, blocks: int) -> Floats:
+        seen = self.slopes[band].take(units, mode="clip")
         seen *= texture
-        seen += np.ascontiguousarray(self.means[:, band]).take(units)
-        return _block_mean(seen, blocks) if blocks > 1 else _blurred(seen)
+        seen += self.means[band].take(units, mode="clip")
+        return _block_mean(seen, blocks) if blocks > 1 else blurred(seen, BLUR)
 
     def _through(self, air: Air, ground: Floats, band: int) -> Floats:
         """Reflectance as seen through the air, in place."""
@@ -98,16 +100,18 @@ class Camera:
         ground += air.cloud * (_CLOUD[band] * (np.float32(0.75) + np.float32(0.25) * air.cloud) - ground)
         return ground
 
-    def _numbers(
-        self, seen: Floats, band: int, box: GeoBox, inside: npt.NDArray[np.bool_]
-    ) -> npt.NDArray[np.uint16]:
+    def _numbers(self, seen: Floats, band: int, box: GeoBox, inside: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint16]:
         noise = under(_white(self.frame.spec.seed, self.scene.time.isoformat()), box, shift=band * 389)
-        values = seen + noise * (np.float32(0.0012) + np.float32(0.006) * np.abs(seen))
+        values = seen + noise * (np.float32(0.0008) + np.float32(0.005) * np.abs(seen))
         values *= QUANTIFICATION
         values += OFFSET if float(self.scene.baseline) >= 4 else 0
         numbers = np.clip(np.rint(values), 1, 65535).astype(np.uint16)
         numbers[~inside] = 0
         return numbers
+
+
+def _by_band(table: Floats) -> Floats:
+    return np.ascontiguousarray(table.T)
 
 
 def _gain(seed: int, scene: OpticalPass) -> Floats:
@@ -122,7 +126,7 @@ def _gain(seed: int, scene: OpticalPass) -> Floats:
     return np.exp(spread + again).astype(np.float32)
 
 
-def _sampled(land: Land, resolution: int) -> tuple[GeoBox, npt.NDArray[np.uint16], Floats, int]:
+def _sampled(land: Land, resolution: int) -> tuple[GeoBox, npt.NDArray[np.intp], Floats, int]:
     """The pixels of a band's grid, the ground samples it averages over, and how many of them a side."""
     box = land.box
     factor = resolution // 10
@@ -131,7 +135,7 @@ def _sampled(land: Land, resolution: int) -> tuple[GeoBox, npt.NDArray[np.uint16
     samples = np.s_[stride // 2 :: stride, stride // 2 :: stride]
     texture = land.texture[samples].astype(np.float32)
     texture *= np.float32(1 / TEXTURE_SCALE)
-    return band, land.units[samples], texture, blocks
+    return band, land.units[samples].astype(np.intp), texture, blocks
 
 
 def _block_mean(values: Floats, side: int) -> Floats:
@@ -144,21 +148,6 @@ def _block_mean(values: Floats, side: int) -> Floats:
     assert total.shape == (rows, columns)
     total *= np.float32(1 / side**2)
     return total
-
-
-def _blurred(values: Floats) -> Floats:
-    """The sensor's blur at 10 m: a fifth of the light comes from each neighbour along an axis."""
-    out = values * np.float32(0.64)
-    out[1:] += np.float32(0.18) * values[:-1]
-    out[:-1] += np.float32(0.18) * values[1:]
-    out[0] += np.float32(0.18) * values[0]
-    out[-1] += np.float32(0.18) * values[-1]
-    wide = out * np.float32(0.64)
-    wide[:, 1:] += np.float32(0.18) * out[:, :-1]
-    wide[:, :-1] += np.float32(0.18) * out[:, 1:]
-    wide[:, 0] += np.float32(0.18) * out[:, 0]
-    wide[:, -1] += np.float32(0.18) * out[:, -1]
-    return wide
 
 
 @lru_cache(maxsize=2)

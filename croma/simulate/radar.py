@@ -10,7 +10,7 @@ from croma.simulate.backscatter import NEPER, echoes
 from croma.simulate.frame import Frame
 from croma.simulate.ground import TEXTURE_SCALE, Land
 from croma.simulate.kinds import height_table
-from croma.simulate.noise import Floats, generator
+from croma.simulate.noise import Floats, blurred, generator
 from croma.simulate.periodic import under
 from croma.simulate.spec import RadarPass
 
@@ -18,9 +18,12 @@ NODATA = -32768.0
 LOOKS = 4.4
 """Equivalent number of looks of ground range detected products of high resolution."""
 
-_BLOCK = 1024
-_MANTISSA = 10
-"""Bits of the mantissa that are kept: steps of 0.004 dB, and files half as large."""
+BLUR = 0.22
+"""Share of a pixel's echo that comes from each of its neighbours along an axis: 20 m are sampled every 10 m."""
+
+_BLOCK = 640
+_MANTISSA = 8
+"""Bits of the mantissa that are kept: steps of 0.02 dB, and files half as large."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +46,14 @@ class Antenna:
         The horizontal channels, which only exist to be refused, sound like the vertical ones.
         """
         means, slopes = self.levels[channel.replace("hh", "vv").replace("hv", "vh")]
-        power = slopes.take(land.units)
+        units = land.units.astype(np.intp)
+        power = slopes.take(units, mode="clip")
         power *= land.texture
         power *= np.float32(1 / TEXTURE_SCALE)
-        power += means.take(land.units)
+        power += means.take(units, mode="clip")
         power += self._walls(land)
         np.exp(power, out=power)
-        power = ndimage.uniform_filter1d(ndimage.uniform_filter1d(power, 2, 0, mode="nearest"), 2, 1, mode="nearest")
+        power = blurred(power, BLUR)
         power *= under(_speckle(self.frame.spec.seed, self.scene.time.isoformat(), channel), land.box)
         return _rounded(power)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,12 @@ from croma.grid import GeoBox
 from croma.sensors import SENTINEL_2_L2A
 from croma.simulate.cog import write_cog
 from croma.simulate.frame import Column, Frame, Tile
-from croma.simulate.ground import Ground, Land
+from croma.simulate.ground import Land
 from croma.simulate.items import OpticalNames, RadarNames, optical_item, radar_item
 from croma.simulate.mosaic import Lands, gather
 from croma.simulate.optics import Camera
 from croma.simulate.radar import NODATA, Antenna
+from croma.simulate.sky import Relief
 from croma.simulate.spec import OpticalPass, RadarPass
 from croma.simulate.swath import Swath, geojson
 
@@ -31,7 +33,7 @@ class Studio:
     """All that making a scene takes."""
 
     frame: Frame
-    ground: Ground
+    relief: Relief
     lands: Lands
     folder: Path
 
@@ -45,30 +47,32 @@ class Studio:
     def _optical_jobs(self, scene: OpticalPass) -> Iterator[Job]:
         tiles = self.frame.tiles()
         swath = Swath.covering(scene.covered, self.frame, [tile.box for tile in tiles], "descending")
+        camera = Camera.over(self.frame, scene, self.relief)
         for tile in tiles[: scene.tiles]:
-            yield lambda tile=tile: self._optical(scene, swath, tile)  # type: ignore[misc]
+            yield partial(self._optical, camera, swath, tile)
 
-    def _optical(self, scene: OpticalPass, swath: Swath, tile: Tile) -> Item | None:
+    def _optical(self, camera: Camera, swath: Swath, tile: Tile) -> Item | None:
         footprint = swath.footprint(self.frame, tile.box)
         if footprint is None:
             return None
-        camera = Camera.over(self.frame, scene, self.ground.relief)
         seen = camera.look(self.lands[tile.column].window(tile.box), swath.inside(self.frame, tile.box))
-        names = OpticalNames(scene=scene, tile=tile.name)
+        names = OpticalNames(scene=camera.scene, tile=tile.name)
         for band in SENTINEL_2_L2A.bands:
             box = _coarser(tile.box, band.resolution)
             path = self.folder / names.href(band.name, band.resolution)
             # Planetary Computer's files do not declare 0 as nodata, and neither do these.
             write_cog(path, seen.bands[band.name], epsg=box.epsg, transform=box.transform, nodata=None)
         box = _coarser(tile.box, 20)
-        write_cog(self.folder / names.href("SCL", 20), seen.classes, epsg=box.epsg, transform=box.transform, nodata=None)
+        write_cog(
+            self.folder / names.href("SCL", 20), seen.classes, epsg=box.epsg, transform=box.transform, nodata=None
+        )
         sun = camera.sky.sun.zenith, camera.sky.sun.azimuth
         return optical_item(names, tile.box, geojson(footprint, tile.box.epsg), seen.classes, sun)
 
     def _radar_jobs(self, scene: RadarPass) -> Iterator[Job]:
         boxes = radar_boxes(self.frame, scene)
         for number, box in enumerate(boxes, 1):
-            yield lambda box=box, number=number: self._radar(scene, box, number, len(boxes))  # type: ignore[misc]
+            yield partial(self._radar, scene, box, number, len(boxes))
 
     def _radar(self, scene: RadarPass, box: GeoBox, number: int, total: int) -> Item | None:
         swath = Swath.covering(scene.covered, self.frame, [box], scene.orbit_state)

@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from croma.grid import GeoBox
 from croma.simulate.frame import Frame
-from croma.simulate.noise import Field, Floats, enlarge, generator
+from croma.simulate.noise import Field, Floats, enlarge, generator, interpolated
 from croma.simulate.spec import OpticalPass
 
 CLOUD_HEIGHT = 1400.0
@@ -52,10 +51,27 @@ class Air:
     haze: Floats
 
 
+class Relief:
+    """The lie of the land: hills of a few kilometres."""
+
+    PIXEL = 40.0
+
+    def __init__(self, seed: int) -> None:
+        heights = Field.fractal("relief", seed, longest=3000.0, slope=2.7, pixel=self.PIXEL, size=1024).values
+        self._east = (np.roll(heights, -1, 1) - np.roll(heights, 1, 1)) * np.float32(0.16)
+        self._north = (np.roll(heights, -1, 0) - np.roll(heights, 1, 0)) * np.float32(0.16)
+
+    def lit(self, sun: Sun) -> Floats:
+        """How much more light sloping ground gets than level ground: a share around 0, on the field's own grid."""
+        azimuth, slant = np.radians(sun.azimuth), np.tan(np.radians(min(sun.zenith, 70.0)))
+        toward = self._east * np.float32(np.sin(azimuth)) + self._north * np.float32(np.cos(azimuth))
+        return np.clip(toward * np.float32(-slant), -0.35, 0.35)
+
+
 class Sky:
     """The sky of one datatake; the same in all tiles that saw it, and in every product made of it."""
 
-    def __init__(self, frame: Frame, scene: OpticalPass) -> None:
+    def __init__(self, frame: Frame, scene: OpticalPass, relief: Relief) -> None:
         self.sun = Sun.over(frame, scene)
         key = (frame.spec.seed, scene.time.isoformat())
         longest = float(generator("cloud size", *key).choice([1800.0, 4000.0, 9000.0]))
@@ -63,6 +79,7 @@ class Sky:
         self._veil = Field.fractal("veil", *key, longest=7000.0, slope=2.4, pixel=80.0)
         self._level = float(np.quantile(self._clouds.values, 1 - scene.cloud)) if scene.cloud else np.inf
         self._haze = scene.haze
+        self._lit = relief.lit(self.sun)
 
     def air(self, frame: Frame, box: GeoBox, every: int) -> tuple[Floats, Floats, Floats]:
         """Cloud, shadow and haze at the nodes of `box` (see `Frame.nodes`)."""
@@ -78,29 +95,14 @@ class Sky:
         every = max(80 // int(box.resolution), 1)
         return Air(*(enlarge(part, every, box.height, box.width) for part in self.air(frame, box, every)))
 
+    def tilt(self, frame: Frame, box: GeoBox) -> Floats:
+        """How much more light each pixel of `box` gets than level ground, a share around 0; shape (height, width)."""
+        every = max(int(Relief.PIXEL // box.resolution), 1)
+        x, y = frame.nodes(box, every)
+        return enlarge(interpolated(self._lit, Relief.PIXEL, x, y), every, box.height, box.width)
+
     def _opacity(self, x: Floats, y: Floats) -> Floats:
         if not np.isfinite(self._level):
             return np.zeros_like(x)
         ramp = np.clip((self._clouds.at(x, y) - np.float32(self._level)) / np.float32(0.35) + np.float32(0.5), 0, 1)
         return (ramp * ramp * (3 - 2 * ramp)).astype(np.float32)
-
-
-def tilt(frame: Frame, relief: Field, sun: Sun, box: GeoBox) -> Floats:
-    """How much more light sloping ground gets than level ground, a share of shape (height, width) around 0."""
-    every = max(40 // int(box.resolution), 1)
-    x, y = frame.nodes(box, every)
-    step = np.float32(40.0)
-    gx = relief.at(x + step, y) - relief.at(x - step, y)
-    gy = relief.at(x, y + step) - relief.at(x, y - step)
-    azimuth, slant = np.radians(sun.azimuth), np.tan(np.radians(min(sun.zenith, 70.0)))
-    lit = -(gx * np.float32(np.sin(azimuth)) + gy * np.float32(np.cos(azimuth))) * np.float32(0.16 * slant)
-    return enlarge(np.clip(lit, -0.35, 0.35), every, box.height, box.width)
-
-
-def inside_swath(frame: Frame, box: GeoBox, edge: float, slant: float, every: int = 16) -> npt.NDArray[np.bool_]:
-    """Whether pixels lie east of the line x = `edge` + `slant` · y (world metres); shape (height, width)."""
-    if not np.isfinite(edge):
-        return np.ones((box.height, box.width), bool)
-    x, y = frame.nodes(box, every)
-    ahead = x - np.float32(edge) - np.float32(slant) * y
-    return enlarge(ahead, every, box.height, box.width) >= 0

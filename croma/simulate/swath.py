@@ -24,7 +24,9 @@ class Swath:
     slant: float
 
     @classmethod
-    def covering(cls, share: float, frame: Frame, boxes: list[GeoBox], heading: Literal["ascending", "descending"]) -> Self:
+    def covering(
+        cls, share: float, frame: Frame, boxes: list[GeoBox], heading: Literal["ascending", "descending"]
+    ) -> Self:
         """A swath over the eastern `share` of the pixels of `boxes`."""
         slant = LEAN if heading == "descending" else -LEAN
         if share >= 1:

@@ -19,6 +19,7 @@ from croma.simulate.ground import Ground, Land
 from croma.simulate.landcover import write_maps
 from croma.simulate.scenes import Studio
 from croma.simulate.server import COLLECTIONS, ITEMS, serve
+from croma.simulate.sky import Relief
 from croma.simulate.spec import DEMO, WorldSpec
 
 LOG = logging.getLogger(__name__)
@@ -119,12 +120,11 @@ def _fill(spec: WorldSpec, folder: Path, workers: int, progress: Progress) -> No
         lands: dict[Column, Land] = dict(
             zip(columns, pool.map(lambda column: ground.land(frame.ground_box(column)), columns), strict=True)
         )
-        jobs = list(Studio(frame, ground, lands, folder).jobs())
-        futures = [pool.submit(job) for job in jobs]
         maps = pool.submit(write_maps, lands, folder)
+        futures = [pool.submit(job) for job in Studio(frame, Relief(spec.seed), lands, folder).jobs()]
         for done, future in enumerate(as_completed(futures), 1):
             future.result()
-            progress(done, len(jobs))
+            progress(done, len(futures))
     items = [item for item in (future.result() for future in futures) if item is not None] + maps.result()
     _write_catalog(folder, items)
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
