@@ -1,12 +1,12 @@
 """The gate: what a model must reach to be released. It reads scores alone, so a verdict can be passed again later."""
 
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from croma.document import Document
-from croma.evaluation.scores import Baseline, Margin, Score, Scorecard
+from croma.evaluation.scores import Baseline, Condition, Margin, Score, Verdict, find_margin, find_score
 
 Key = Annotated[str, Field(pattern=r"^[a-z0-9-]+/(radar|optical|joint)/[a-z0-9-]+$")]
 """`protocol/modality/metric`."""
@@ -26,50 +26,30 @@ class Gate(Document):
     """`interval`: the whole confidence interval of the difference lies above 0. `value`: the difference itself does."""
 
 
-class Condition(Document):
-    """One thing that was asked, and how it came out."""
-
-    asked: str
-    found: str
-    met: bool
+def judge(gate: Gate, scores: Sequence[Score], margins: Sequence[Margin]) -> Verdict:
+    """Whether what was measured opens `gate`. What was asked for and not measured counts as not met."""
+    conditions = (*_floors(gate, scores), *_margins(gate, margins))
+    return Verdict(passed=all(condition.met for condition in conditions), conditions=conditions)
 
 
-class Verdict(Document):
-    """The outcome of a gate, with the reason for each part."""
-
-    passed: bool
-    conditions: tuple[Condition, ...]
-
-    @property
-    def failures(self) -> tuple[Condition, ...]:
-        """What was asked and not met."""
-        return tuple(condition for condition in self.conditions if not condition.met)
-
-
-def judge(gate: Gate, card: Scorecard) -> Verdict:
-    """Whether the scores of `card` open `gate`. A score that was asked for and is not there counts as not met."""
-    conditions = [*_floors(gate, card), *_margins(gate, card)]
-    return Verdict(passed=all(condition.met for condition in conditions), conditions=tuple(conditions))
-
-
-def _floors(gate: Gate, card: Scorecard) -> Iterable[Condition]:
+def _floors(gate: Gate, scores: Sequence[Score]) -> Iterator[Condition]:
     for key, least in sorted(gate.floors.items()):
-        score = card.find(key)
-        met = score is not None and (_lowest(score) if gate.by == "interval" else score.value) >= least
+        score = find_score(scores, key)
+        met = score is not None and _certain(gate, score) >= least
         yield Condition(asked=f"{key} at least {least:g}", found=_shown(score), met=met)
 
 
-def _margins(gate: Gate, card: Scorecard) -> Iterable[Condition]:
+def _margins(gate: Gate, margins: Sequence[Margin]) -> Iterator[Condition]:
     for baseline in gate.beats:
         for key in gate.on:
-            margin = card.margin(key, baseline)
-            met = margin is not None and (_lowest(margin) if gate.by == "interval" else margin.value) > 0
+            margin = find_margin(margins, key, baseline)
+            met = margin is not None and _certain(gate, margin) > 0
             yield Condition(asked=f"{key} above {baseline}", found=_shown(margin), met=met)
 
 
-def _lowest(score: Score | Margin) -> float:
-    """The lower end of the interval; the value itself where a single block gave no interval."""
-    return score.value if score.low is None else score.low
+def _certain(gate: Gate, number: Score | Margin) -> float:
+    """What the gate compares: the lower end of the interval, or the value, also where one block gave no interval."""
+    return number.value if gate.by == "value" or number.low is None else number.low
 
 
 def _shown(score: Score | Margin | None) -> str:

@@ -1,5 +1,6 @@
 """What an evaluation says: scores with their uncertainty, and where they come from."""
 
+from collections.abc import Iterable
 from typing import Literal, get_args
 
 from croma.document import Document
@@ -52,6 +53,26 @@ class Margin(Document):
         return f"{self.protocol}/{self.modality}/{self.metric}"
 
 
+class Condition(Document):
+    """One thing that was asked of the trained encoder, and how it came out."""
+
+    asked: str
+    found: str
+    met: bool
+
+
+class Verdict(Document):
+    """The outcome of a gate, with the reason for each part."""
+
+    passed: bool
+    conditions: tuple[Condition, ...]
+
+    @property
+    def failures(self) -> tuple[Condition, ...]:
+        """What was asked and not met."""
+        return tuple(condition for condition in self.conditions if not condition.met)
+
+
 class Provenance(Document):
     """What was evaluated, on what, by which code."""
 
@@ -80,11 +101,18 @@ class Scorecard(Document):
     """Chips left out, by split and reason: `test/no dominant class`."""
     scores: tuple[Score, ...]
     margins: tuple[Margin, ...]
+    verdict: Verdict
 
     def find(self, key: str, encoder: EncoderName = "trained") -> Score | None:
         """The score of `protocol/modality/metric`, if it was measured."""
-        return next((score for score in self.scores if score.key == key and score.encoder == encoder), None)
+        return find_score(self.scores, key, encoder)
 
-    def margin(self, key: str, baseline: Baseline) -> Margin | None:
-        """The margin over a baseline at `protocol/modality/metric`, if it was measured."""
-        return next((margin for margin in self.margins if margin.key == key and margin.baseline == baseline), None)
+
+def find_score(scores: Iterable[Score], key: str, encoder: EncoderName = "trained") -> Score | None:
+    """The score of an encoder at `protocol/modality/metric`; None where it was not measured."""
+    return next((score for score in scores if score.key == key and score.encoder == encoder), None)
+
+
+def find_margin(margins: Iterable[Margin], key: str, baseline: Baseline) -> Margin | None:
+    """The margin over a baseline at `protocol/modality/metric`; None where it was not measured."""
+    return next((margin for margin in margins if margin.key == key and margin.baseline == baseline), None)

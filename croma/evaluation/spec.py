@@ -102,6 +102,8 @@ class EvalSpec(Document):
     gallery: int = Field(6, ge=1)
     """Chips shown in the pictures."""
     gate: Gate = Field(default_factory=Gate)
+    licence: str = "Apache-2.0"
+    """Of the weights, written into the registered model."""
 
     @model_validator(mode="after")
     def _protocols_have_names_of_their_own(self) -> Self:

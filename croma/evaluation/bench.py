@@ -1,0 +1,110 @@
+"""The bench on which encoders are measured: one task, one set of bootstrap draws, embeddings made once."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from croma.errors import InputError
+from croma.evaluation import metrics
+from croma.evaluation.bootstrap import Draws, block_of, draw_blocks
+from croma.evaluation.embed import embed
+from croma.evaluation.encoders import Encoder
+from croma.evaluation.labels import Labelled, Task
+from croma.evaluation.problem import Part, Prediction, Problem, standardise
+from croma.evaluation.scores import Modality
+from croma.evaluation.spec import EvalSpec
+from croma.shards.dataset import Dataset
+
+
+class Outcome(NamedTuple):
+    """What a protocol measured."""
+
+    values: Mapping[str, metrics.Floats]
+    """By metric, one value for every bootstrap draw, the first over all chips."""
+    n: int
+    """Chips scored."""
+    note: str
+    prediction: Tensor | None = None
+    """float (chips of the score split, classes), NaN for chips left out; None for protocols that predict no class."""
+
+
+class Trial(NamedTuple):
+    """A task on the embeddings of one encoder."""
+
+    problem: Problem
+    scored: metrics.Bools
+    """(chips of the score split,). Which are in the problem: those with a finite embedding."""
+
+
+@dataclass(kw_only=True)
+class Bench:
+    """Shared by all protocols of an evaluation."""
+
+    dataset: Dataset
+    task: Task
+    spec: EvalSpec
+    root: str
+    """Of storage, where embeddings are kept."""
+    exclusions: Counter[str] = field(default_factory=Counter)
+    """Chips left out because their embedding is not finite, by `split/reason`."""
+    _vectors: dict[tuple[str, str], dict[Modality, Tensor]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.block = block_of(self.task.score.rows, self.spec.bootstrap.block_km)
+        """(chips of the score split,). Block numbers."""
+        self.blocks = int(self.block.max()) + 1
+        self.draws: Draws = draw_blocks(self.blocks, self.spec.bootstrap)
+
+    def vectors(self, encoder: Encoder, part: Labelled, split: str) -> dict[Modality, Tensor]:
+        """Pooled embeddings of a split, (n, d) by modality."""
+        key = (encoder.fingerprint, split)
+        if key not in self._vectors:
+            self._vectors[key] = embed(
+                encoder, self.dataset, part.rows, self.spec.modalities, self.root, batch=self.spec.batch
+            )
+        return self._vectors[key]
+
+    def trial(self, encoder: Encoder, modality: Modality) -> Trial:
+        """The task on the embeddings of a modality, without chips whose embedding is not finite."""
+        task, names = self.task, self.spec.splits
+        parts, scored = [], np.zeros(0, np.bool_)
+        for labelled, split in ((task.fit, names.fit), (task.select, names.select), (task.score, names.score)):
+            vectors = self.vectors(encoder, labelled, split)[modality]
+            finite = vectors.isfinite().all(1)
+            if broken := int((~finite).sum()):
+                self.exclusions[f"{split}/{encoder.name} {modality} embedding not finite"] = broken
+            if broken == len(vectors):
+                raise InputError(f"no finite {modality} embedding of the {encoder.name} encoder in split {split}")
+            parts.append(Part(vectors[finite], labelled.labels[finite]))
+            scored = finite.numpy()
+        problem = Problem(fit=parts[0], select=parts[1], score=parts[2], classes=len(task.classes))
+        return Trial(standardise(problem) if encoder.standardise else problem, scored)
+
+
+def measure_probe(
+    bench: Bench, encoder: Encoder, modality: Modality, predict: Callable[[Problem, int], Prediction]
+) -> Outcome:
+    """Fit a probe with every seed and score it; values are means over seeds, the prediction is the first seed's."""
+    trial = bench.trial(encoder, modality)
+    answers = [predict(trial.problem, seed) for seed in bench.spec.seeds]
+    truth, block = trial.problem.score.labels.numpy(), bench.block[trial.scored]
+    each = [score_prediction(truth, answer.scores, trial.problem.classes, block, bench.draws) for answer in answers]
+    values = {name: np.mean([one[name] for one in each], axis=0) for name in each[0]}
+    whole = torch.full((len(bench.block), trial.problem.classes), torch.nan)
+    whole[torch.from_numpy(trial.scored)] = answers[0].scores
+    return Outcome(values, len(truth), answers[0].note, whole)
+
+
+def score_prediction(
+    truth: npt.NDArray[Any], scores: Tensor, classes: int, block: metrics.Ints, draws: Draws
+) -> metrics.Values:
+    """Metrics of class scores (n, C) against `truth`: int64 (n,), or bool (n, C) where a chip may have several."""
+    if truth.ndim == 1:
+        return metrics.classification(truth, scores.argmax(1).numpy(), classes, block, draws)
+    return metrics.multilabel(truth, scores.double().numpy(), 0.5, block, draws)

@@ -1,0 +1,31 @@
+"""What one call of the suite is about, and where its results are kept."""
+
+from dataclasses import dataclass
+
+from croma import storage
+from croma.document import digest
+from croma.evaluation.sources import Source
+from croma.evaluation.spec import EvalSpec
+from croma.shards.dataset import Dataset
+
+FORMAT = 1
+"""Raised when the same recipe would give other numbers."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """Weights to be judged on a dataset version by a recipe."""
+
+    spec: EvalSpec
+    source: Source
+    dataset: Dataset
+    root: str
+
+    @property
+    def id(self) -> str:
+        """Fingerprint of recipe, weights and dataset version."""
+        return digest([FORMAT, self.spec.fingerprint, self.source.fingerprint, str(self.dataset.ref)])
+
+    def address(self, *parts: str) -> str:
+        """Where a result is kept."""
+        return storage.join(self.root, "evaluations", self.id, *parts)

@@ -1,0 +1,135 @@
+"""Labels of chips from the index, and which chips are left out of an evaluation and why."""
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from croma.chip import Split
+from croma.errors import InputError
+from croma.evaluation.classes import class_names
+from croma.evaluation.spec import DominantClass, EvalSpec, Target
+from croma.shards.dataset import Dataset
+
+
+@dataclass(frozen=True, kw_only=True)
+class Labelled:
+    """The chips of a split that take part."""
+
+    rows: pa.Table
+    """Rows of the index, ordered by shard and offset."""
+    labels: Tensor
+    """int64 (n,) class numbers, or bool (n, C) where a chip may have several."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """A labelled dataset version, cut for probes."""
+
+    fit: Labelled
+    select: Labelled
+    score: Labelled
+    classes: tuple[str, ...]
+    """Names by class number, in the order of the codes; the classes of the fit split."""
+    codes: tuple[int, ...]
+    exclusions: dict[str, int]
+    """Chips left out by `split/reason`."""
+
+
+def make_task(dataset: Dataset, spec: EvalSpec) -> Task:
+    """The chips and labels of an evaluation.
+
+    Raises:
+        InputError: the dataset has no labels, a split has no labelled chip, or the fit split has a single class.
+    """
+    if not dataset.header.label:
+        raise InputError(
+            f"dataset {dataset.ref}: it has no labels; build it with a `labels` layer, or evaluate on another dataset"
+        )
+    left_out: Counter[str] = Counter()
+    parts = [_select(dataset, split, spec, left_out) for split in _splits(spec)]
+    codes = sorted({code for wanted in parts[0][1] for code in wanted})
+    if len(codes) < 2:
+        found = class_names(dataset.header.sources, codes)
+        raise InputError(
+            f"dataset {dataset.ref}: split {spec.splits.fit} has {len(codes)} class {list(found)}; "
+            "a probe needs two: take a larger area, or lower `target.min_share`"
+        )
+    fit, select, score = (
+        _encode(rows, wanted, codes, spec.target, split, left_out, dataset)
+        for split, (rows, wanted) in zip(_splits(spec), parts, strict=True)
+    )
+    names = class_names(dataset.header.sources, codes)
+    return Task(fit=fit, select=select, score=score, classes=names, codes=tuple(codes), exclusions=dict(left_out))
+
+
+def keep(part: Labelled, mask: npt.NDArray[np.bool_]) -> Labelled:
+    """The chips where `mask` (n,) is true."""
+    return replace(part, rows=part.rows.filter(pa.array(mask)), labels=part.labels[torch.from_numpy(mask)])
+
+
+def _splits(spec: EvalSpec) -> tuple[Split, Split, Split]:
+    return spec.splits.fit, spec.splits.select, spec.splits.score
+
+
+def _select(dataset: Dataset, split: Split, spec: EvalSpec, left_out: Counter[str]) -> tuple[pa.Table, list[set[int]]]:
+    """Chips of a split that can take part, with the codes each is labelled with."""
+    rows = _sample(dataset.table(split), spec.chips)
+    columns = (rows[name].to_pylist() for name in ("label", "label_shares", "optical_nodata", "radar_nodata"))
+    wanted, kept = [], []
+    for label, shares, *nodata in zip(*columns, strict=True):
+        reason, codes = "nodata", set[int]()
+        if max(nodata) <= spec.max_nodata:
+            codes = set() if label is None else _codes(label, dict(shares or []), spec.target)
+            reason = "no label" if label is None else "no dominant class"
+        kept.append(bool(codes))
+        if codes:
+            wanted.append(codes)
+        else:
+            left_out[f"{split}/{reason}"] += 1
+    return rows.filter(pa.array(kept, pa.bool_())), wanted
+
+
+def _codes(label: int, shares: dict[int, float], target: Target) -> set[int]:
+    """The codes a chip is labelled with; none where nothing dominates."""
+    if isinstance(target, DominantClass):
+        return {label} if shares.get(label, 0.0) >= target.min_share else set()
+    return {code for code, share in shares.items() if share >= target.min_share}
+
+
+def _sample(rows: pa.Table, limit: int | None) -> pa.Table:
+    """At most `limit` rows, those whose ids hash lowest: the same chips whatever else a version holds."""
+    if limit is None or rows.num_rows <= limit:
+        return rows
+    ranks = [blake2b(chip.encode(), digest_size=8).digest() for chip in rows["chip"].to_pylist()]
+    return rows.take(sorted(sorted(range(len(ranks)), key=ranks.__getitem__)[:limit]))
+
+
+def _encode(
+    rows: pa.Table,
+    wanted: list[set[int]],
+    codes: list[int],
+    target: Target,
+    split: Split,
+    left_out: Counter[str],
+    dataset: Dataset,
+) -> Labelled:
+    """Codes as class numbers; a class that the fit split has not cannot be learnt, so its chips are left out."""
+    known = [bool(found & set(codes)) for found in wanted]
+    if unknown := known.count(False):
+        left_out[f"{split}/class not in the fit split"] += unknown
+    number = {code: position for position, code in enumerate(codes)}
+    table: Any = np.zeros((sum(known), len(codes)), np.bool_)
+    for row, found in enumerate(found for found, is_known in zip(wanted, known, strict=True) if is_known):
+        table[row, [number[code] for code in found if code in number]] = True
+    if not len(table):
+        reasons = ", ".join(f"{reason}: {count}" for reason, count in sorted(left_out.items())) or "it holds no chips"
+        raise InputError(f"dataset {dataset.ref}: split {split} has no chip to evaluate on ({reasons})")
+    labels = torch.from_numpy(table.argmax(1) if isinstance(target, DominantClass) else table)
+    return Labelled(rows=rows.filter(pa.array(known, pa.bool_())), labels=labels)

@@ -1,0 +1,86 @@
+"""Which pictures an evaluation makes, and what goes into them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from matplotlib.figure import Figure
+from sklearn.decomposition import PCA
+from sklearn.manifold import TSNE
+
+from croma.evaluation import figures
+from croma.evaluation.bench import Bench
+from croma.evaluation.encoders import Encoder
+from croma.evaluation.scoring import Case, Measured
+from croma.shards.reader import read_chips
+
+_MAP_POINTS = 800
+
+
+def draw_pictures(bench: Bench, encoders: Sequence[Encoder], measured: Measured) -> dict[str, Figure]:
+    """Figures by file name."""
+    metric = next(iter(measured.scores)).metric
+    pictures = {"scores.png": figures.score_bars(measured.scores, metric), "pairs.png": _pairs(bench)}
+    if bench.task.score.labels.ndim == 1:
+        pictures["embedding-map.png"] = _embedding_map(bench, encoders)
+        pictures |= _confusions(bench, measured)
+    return pictures
+
+
+def _pairs(bench: Bench) -> Figure:
+    """Chips of the score split, spread over its classes."""
+    part = bench.task.score
+    label = part.labels if part.labels.ndim == 1 else part.labels.int().argmax(1)
+    turn = [int((label[:row] == label[row]).sum()) for row in range(len(label))]
+    chosen = sorted(sorted(range(len(label)), key=lambda row: (turn[row], int(label[row])))[: bench.spec.gallery])
+    planes = list(read_chips(bench.dataset, part.rows.take(chosen).to_pylist()))
+    return figures.gallery(
+        [figures.natural_colour(chip["s2_10m"]) for chip in planes],
+        [figures.radar_colour(chip["s1"]) for chip in planes],
+        [bench.task.classes[int(label[row])] for row in chosen],
+    )
+
+
+def _embedding_map(bench: Bench, encoders: Sequence[Encoder]) -> Figure:
+    """The richest modality of every network, laid out in the plane."""
+    modality = "joint" if "joint" in bench.spec.modalities else bench.spec.modalities[0]
+    part = bench.task.score
+    rows = np.linspace(0, len(part.labels) - 1, min(len(part.labels), _MAP_POINTS)).astype(int)
+    panels = {}
+    for encoder in encoders:
+        vectors = bench.vectors(encoder, part, bench.spec.splits.score)[modality][torch.from_numpy(rows)]
+        panels[f"{encoder.name}, {modality}"] = _laid_out(vectors.nan_to_num(), encoder.standardise)
+    return figures.embedding_map(panels, part.labels.numpy()[rows], bench.task.classes)
+
+
+def _laid_out(vectors: torch.Tensor, standardise: bool) -> npt.NDArray[Any]:
+    """(n, 2): t-SNE of the principal components, or the components themselves where there are too few points."""
+    scaled = (vectors - vectors.mean(0)) / (vectors.std(0) + 1e-9) if standardise else vectors
+    components = PCA(min(30, *scaled.shape), random_state=0).fit_transform(scaled.numpy())
+    if len(scaled) < 20:
+        return np.pad(components, ((0, 0), (0, 2)))[:, :2]
+    laid: npt.NDArray[Any] = TSNE(
+        perplexity=min(30, len(scaled) / 4), init="pca", learning_rate="auto", random_state=0
+    ).fit_transform(components)
+    return laid
+
+
+def _confusions(bench: Bench, measured: Measured) -> dict[str, Figure]:
+    """Of the trained encoder's richest modality, by protocol."""
+    modality = "joint" if "joint" in bench.spec.modalities else bench.spec.modalities[0]
+    truth, classes = bench.task.score.labels.numpy(), len(bench.task.classes)
+    found = {}
+    for protocol in bench.spec.protocols:
+        scores = measured.predictions.get(Case("trained", protocol.name, modality))
+        if scores is None:
+            continue
+        scored = ~scores.isnan().any(1).numpy()
+        said = scores.numpy()[scored].argmax(1)
+        cells = np.bincount(truth[scored] * classes + said, minlength=classes * classes)
+        title = f"{protocol.name}, trained, {modality}"
+        found[f"confusion-{protocol.name}.png"] = figures.confusion(
+            cells.reshape(classes, classes), bench.task.classes, title
+        )
+    return found

@@ -1,0 +1,59 @@
+"""Weights to be judged, from an address in storage."""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from croma import storage
+from croma.errors import InputError
+from croma.model.croma import Croma
+from croma.model.weights import Card, load_weights
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Weights in memory, and what is known of them."""
+
+    model: Croma
+    card: Card
+    constants: dict[str, tuple[float, ...]]
+    """Of the normalisation."""
+    fingerprint: str
+    """First 16 hex digits of the sha256 of the file."""
+    file: Path
+    """The file on this machine, while the context is open."""
+
+    @property
+    def step(self) -> int:
+        """Training step; 0 when unknown."""
+        return int(self.card.provenance.get("step", 0))
+
+
+@contextmanager
+def open_weights(address: str) -> Iterator[Source]:
+    """The weights at an address; a remote file is fetched for the time of the context.
+
+    Raises:
+        InputError: there are none, the file is damaged, or it does not say how its inputs are normalised.
+    """
+    with TemporaryDirectory() as folder:
+        file = storage.local_path(address)
+        if file is None:
+            file = Path(folder) / "weights.safetensors"
+            try:
+                storage.download(address, file)
+            except FileNotFoundError:
+                raise InputError(f"{address}: no such weights; train first, or check the address") from None
+        model, card = load_weights(file)
+        if card.normalisation is None:
+            raise InputError(f"{address}: the weights do not say how their inputs are normalised; name the constants")
+        yield Source(
+            model=model,
+            card=card,
+            constants=dict(card.normalisation),
+            fingerprint=hashlib.sha256(file.read_bytes()).hexdigest()[:16],
+            file=file,
+        )

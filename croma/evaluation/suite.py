@@ -1,0 +1,116 @@
+"""An evaluation from beginning to end: embed, probe, draw, judge, log, register. Called again, it goes on."""
+
+import io
+import json
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from croma import storage
+from croma.evaluation.bench import Bench
+from croma.evaluation.encoders import BandStatistics, Encoder, Network, untrained
+from croma.evaluation.gate import judge
+from croma.evaluation.job import Evaluation
+from croma.evaluation.labels import make_task
+from croma.evaluation.pictures import draw_pictures
+from croma.evaluation.scores import Baseline, Provenance, Scorecard
+from croma.evaluation.scoring import Measured, measure_all
+from croma.evaluation.sources import Source, open_weights
+from croma.evaluation.spec import EvalSpec
+from croma.provenance import code_version
+from croma.shards.dataset import open_dataset
+from croma.shards.ref import DatasetRef
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from croma.tracking import Tracker
+
+log = logging.getLogger(__name__)
+
+
+def evaluate(
+    spec: EvalSpec, weights: str, dataset: DatasetRef, root: str, *, name: str, tracker: "Tracker | None" = None
+) -> Scorecard:
+    """Judge weights on a labelled dataset version.
+
+    Embeddings, the scorecard and the pictures are kept below `root`; what is there is not made again.
+
+    Args:
+        spec: the recipe.
+        weights: address of the weights.
+        dataset: the version to judge on.
+        root: of storage.
+        name: of the experiment in the tracker, and of the registered model.
+        tracker: where to log; None logs nothing and registers nothing.
+
+    Raises:
+        InputError: weights or dataset are missing or do not suit, or the dataset has too few labels.
+    """
+    with open_weights(weights) as source:
+        evaluation = Evaluation(spec=spec, source=source, dataset=open_dataset(dataset), root=root)
+        card = _read_card(evaluation) or _measure(evaluation)
+        if tracker is not None:
+            # MLflow takes a second to import, and judging does not need it.
+            from croma.evaluation.publish import publish
+
+            publish(evaluation, card, name, tracker)
+        return card
+
+
+def _read_card(evaluation: Evaluation) -> Scorecard | None:
+    address = evaluation.address("scorecard.json")
+    if not storage.exists(address):
+        return None
+    log.info("%s: judged already", address)
+    return Scorecard.parse(json.loads(storage.read(address)), address)
+
+
+def _measure(evaluation: Evaluation) -> Scorecard:
+    """Measure, draw, judge; the scorecard is written last, so its presence says that the pictures are there."""
+    spec, dataset = evaluation.spec, evaluation.dataset
+    bench = Bench(dataset=dataset, task=make_task(dataset, spec), spec=spec, root=evaluation.root)
+    encoders = make_encoders(evaluation.source, spec)
+    measured = measure_all(bench, encoders)
+    for path, figure in draw_pictures(bench, encoders, measured).items():
+        storage.write(evaluation.address("figures", path), _png(figure))
+    card = _scorecard(evaluation, bench, measured)
+    storage.write(evaluation.address("scorecard.json"), card.to_json())
+    return card
+
+
+def make_encoders(source: Source, spec: EvalSpec) -> list[Encoder]:
+    """The trained encoder, then the baselines of the recipe."""
+    trained = Network("trained", source.model, source.constants, source.fingerprint, spec.precision)
+    baselines: Mapping[Baseline, Encoder] = {
+        "untrained": untrained(source.model.spec, source.constants, spec.precision),
+        "band-statistics": BandStatistics(),
+    }
+    return [trained, *(baselines[baseline] for baseline in spec.baselines)]
+
+
+def _scorecard(evaluation: Evaluation, bench: Bench, measured: Measured) -> Scorecard:
+    task, names, source = bench.task, evaluation.spec.splits, evaluation.source
+    parts = ((names.fit, task.fit), (names.select, task.select), (names.score, task.score))
+    return Scorecard(
+        provenance=Provenance(
+            weights=source.fingerprint,
+            step=source.step,
+            dataset=str(evaluation.dataset.ref),
+            evaluation=evaluation.spec.fingerprint,
+            normalisation=source.constants,
+            code=code_version(),
+        ),
+        classes=task.classes,
+        chips={split: part.rows.num_rows for split, part in parts},
+        exclusions={**task.exclusions, **bench.exclusions},
+        scores=measured.scores,
+        margins=measured.margins,
+        verdict=judge(evaluation.spec.gate, measured.scores, measured.margins),
+    )
+
+
+def _png(figure: "Figure") -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110)
+    return buffer.getvalue()
