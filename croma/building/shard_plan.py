@@ -12,8 +12,8 @@ from croma.pairing import Pair
 class ShardPlan(Document):
     """The pairs of one shard in the order they are written, with the scenes they come from.
 
-    Law of purity: a shard is a function of its plan. Its id is the fingerprint of its content, so equal plans have equal
-    ids and a changed scene, pair or threshold is another shard.
+    Law of purity: a shard is a function of its plan. Its id is the fingerprint of its content, so equal plans have
+    equal ids and a changed scene, pair or threshold is another shard.
     """
 
     split: Split

@@ -35,7 +35,10 @@ class PairRule(Document):
     max_gap_hours: float = Field(72.0, gt=0)
     """Bound on |t_radar − t_optical|; the closest radar pass wins."""
     per_cell: int = Field(4, ge=1)
-    """At most this many pairs at one place, spread over the time window."""
+    """At most this many pairs at one place, spread over `each`."""
+    each: Literal["window", "year"] = "window"
+    """What `per_cell` counts in: the whole time window, or each calendar year. Take years for a dataset that grows:
+    what is taken in a year then never depends on how far the window reaches."""
     max_scene_cloud: float = Field(80.0, ge=0, le=100)
     """Optical scenes cloudier than this (percent, from the catalog) are left out before pairing."""
     same_orbit_state: Literal["ascending", "descending"] | None = None

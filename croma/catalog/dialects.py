@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from croma.catalog import items
 from croma.catalog.footprint import in_degrees
+from croma.catalog.items import MASK
 from croma.catalog.scene import Asset, Refusal, Scene
 from croma.errors import InputError, UnusableError
 from croma.sensors import SENTINEL_1_RTC, SENTINEL_2_L2A, Sensor
@@ -15,8 +16,6 @@ from croma.sensors import SENTINEL_1_RTC, SENTINEL_2_L2A, Sensor
 T = TypeVar("T")
 
 SENSORS: Mapping[str, Sensor] = MappingProxyType({s.name: s for s in (SENTINEL_1_RTC, SENTINEL_2_L2A)})
-MASK = "SCL"
-"""The scene classification of Sentinel-2: wanted, not needed."""
 
 _PLAIN = {band.name: (band.name,) for band in SENTINEL_2_L2A.bands} | {MASK: (MASK,)}
 _COMMON = {

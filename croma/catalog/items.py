@@ -5,9 +5,13 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs, urljoin, urlsplit, urlunsplit
 
+from croma.catalog.scene import Scene
 from croma.errors import UnusableError
 
 Json = dict[str, Any]
+
+MASK = "SCL"
+"""Our name of Sentinel-2's scene classification: wanted, not needed, and no reflectance."""
 
 OFFSET_SINCE = 4.0
 """Processing baseline from which Sentinel-2 numbers carry +1000: for every product of it, whatever its sensing date."""
@@ -74,6 +78,13 @@ def offset(properties: Json, number: float | None, assets: list[Json]) -> tuple[
     if removed:
         return 0.0, stated != {0} and bool(stated)
     return expected, stated == {0}
+
+
+def assume_baseline(scene: Scene, number: float) -> Scene:
+    """An optical scene whose item does not state its processing baseline, with the one that is assumed."""
+    shift = boa_offset(number)
+    assets = {k: a if k == MASK else a.model_copy(update={"offset": shift}) for k, a in scene.assets.items()}
+    return scene.model_copy(update={"baseline": number, "assets": assets})
 
 
 def epsg(properties: Json, assets: list[Json]) -> int | None:

@@ -67,6 +67,9 @@ class Patience:
         )
 
 
+PATIENT = Patience()
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Found:
     """What a search found. The same on every server that holds the same items."""
@@ -163,7 +166,7 @@ def search(
     window: TimeWindow | None,
     *,
     label_asset: str | None = None,
-    patience: Patience = Patience(),
+    patience: Patience = PATIENT,
 ) -> Found:
     """Every scene of a collection whose footprint meets `area` and whose time lies in `window`.
 

@@ -1,0 +1,48 @@
+"""The scenes of a build: what the catalog holds of each sensor and of the label layer."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from math import ceil
+
+from croma.building.spec import BuildSpec
+from croma.catalog.dialects import Dialect
+from croma.catalog.scene import Refusal, Scene
+from croma.catalog.search import PATIENT, Found, Patience, search
+from croma.extent import TimeWindow
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Gathered:
+    """Scenes by what they are for."""
+
+    optical: tuple[Scene, ...]
+    radar: tuple[Scene, ...]
+    labels: tuple[Scene, ...]
+    refused: tuple[Refusal, ...]
+    """Items that cannot be used."""
+
+
+def gather(spec: BuildSpec, address: str, dialect: Dialect, patience: Patience = PATIENT) -> Gathered:
+    """Search a catalog for everything that `spec` needs.
+
+    Radar is searched so much before and after the window as a pair may lie apart; label layers at any time.
+
+    Raises:
+        InputError: the catalog cannot be reached, lacks a collection, or refuses a request.
+        TransientError: the catalog fails, every time it is asked.
+    """
+
+    def find(collection: str, window: TimeWindow | None, label_asset: str | None = None) -> Found:
+        return search(address, dialect, collection, spec.area, window, label_asset=label_asset, patience=patience)
+
+    days = timedelta(days=ceil(spec.pair.max_gap_hours / 24))
+    around = TimeWindow(start=spec.window.start - days, end=spec.window.end + days)
+    optical = find(spec.optical, spec.window)
+    radar = find(spec.radar, around)
+    labels = find(spec.labels.collection, None, spec.labels.asset) if spec.labels else Found(scenes=(), refused=())
+    return Gathered(
+        optical=optical.scenes,
+        radar=radar.scenes,
+        labels=labels.scenes,
+        refused=optical.refused + radar.refused + labels.refused,
+    )
