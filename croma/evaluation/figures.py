@@ -15,28 +15,23 @@ Image = npt.NDArray[np.float32]
 """(height, width, 3) in [0, 1]."""
 
 COLOURS: Mapping[EncoderName, str] = {"trained": "#1b6ca8", "untrained": "#d98c3f", "band-statistics": "#8c8c8c"}
-_STRETCH = (2.0, 98.0)
+_BRIGHT, _GAMMA = 2500.0, 0.7
+"""Reflectance × 10,000 shown as white, and the exponent that lifts vegetation and water out of the dark."""
+_DECIBELS = ((-22.0, -2.0), (-28.0, -8.0), (2.0, 14.0))
+"""What is shown from black to full of VV, VH and their difference."""
 
 
 def natural_colour(optical_10m: npt.NDArray[np.uint16]) -> Image:
-    """Red, green and blue of a chip's 10 m planes (B02, B03, B04, B08), stretched over its valid pixels."""
-    return _stretched(optical_10m[[2, 1, 0]].astype(np.float32), optical_10m[:3].min(0) > 0, together=True)
+    """Red, green and blue of a chip's 10 m planes (B02, B03, B04, B08), on one scale for all chips; nodata black."""
+    planes = optical_10m[[2, 1, 0]].astype(np.float32) / _BRIGHT
+    return np.asarray(np.moveaxis(np.clip(planes, 0, 1) ** _GAMMA, 0, 2), np.float32)
 
 
 def radar_colour(radar: npt.NDArray[np.float16]) -> Image:
-    """VV, VH and VV minus VH in decibels as red, green and blue, each stretched by itself: towns bright, water dark."""
+    """VV, VH and VV minus VH in decibels as red, green and blue, on one scale for all chips; nodata black."""
     vv, vh = radar.astype(np.float32)
-    return _stretched(np.stack([vv, vh, vv - vh]), np.isfinite(vv) & np.isfinite(vh), together=False)
-
-
-def _stretched(planes: Image, valid: npt.NDArray[np.bool_], together: bool) -> Image:
-    """Planes (3, h, w) between two percentiles of their valid pixels; others black."""
-    if not valid.any():
-        return np.zeros((*valid.shape, 3), np.float32)
-    pixels = planes[:, valid]
-    low, high = np.percentile(pixels, _STRETCH, axis=None if together else 1)
-    low, span = (np.reshape(end, (-1, 1, 1)) for end in (low, np.maximum(high - low, 1e-6)))
-    return np.moveaxis(np.where(valid, np.clip((planes - low) / span, 0, 1), 0), 0, 2).astype(np.float32)
+    planes = [(plane - low) / (high - low) for plane, (low, high) in zip((vv, vh, vv - vh), _DECIBELS, strict=True)]
+    return np.asarray(np.nan_to_num(np.clip(np.stack(planes, axis=2), 0, 1)), np.float32)
 
 
 def gallery(optical: Sequence[Image], radar: Sequence[Image], titles: Sequence[str]) -> Figure:
