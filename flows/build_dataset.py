@@ -1,15 +1,17 @@
-"""The flow that builds a dataset: search and plan, fill shards, seal a version. Idempotent: a second run finds it done."""
+"""The flow that builds a dataset: search and plan, fill shards, seal a version. A second run finds it done."""
 
 import logging
 
 from prefect import flow, task
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from croma.building import fill, prepare, seal
-from croma.building.prepare import Prepared
-from croma.building.shard_plan import ShardPlan
+from croma.building.fill import fill
+from croma.building.prepare import Prepared, prepare, read_plan
+from croma.building.seal import seal
 from croma.building.spec import BuildSpec
-from croma.catalog.signing import sign
+from croma.catalog.signing import default_signer
+from croma.provenance import code_version
+from croma.shards.dataset import read_card
 from croma.shards.ref import DatasetRef
 from flows import reports
 from flows.policy import TRANSIENT
@@ -30,30 +32,33 @@ def build_dataset(spec: BuildSpec, site: Site | None = None) -> DatasetRef:
     """
     site = site or Site.load()
     prepared = plan_dataset(spec, site.catalog, site.dataset(spec.name))
-    if prepared.shards:
-        size = -(-len(prepared.shards) // TASKS)
-        ids = [shard.id for shard in prepared.shards]
-        batches = [ids[start : start + size] for start in range(0, len(ids), size)]
-        with ThreadPoolTaskRunner(max_workers=site.threads) as runner:
-            futures = [runner.submit(fill_shards, {"uri": prepared.uri, "shards": batch}) for batch in batches]
-            for future in futures:
-                future.result()
+    with ThreadPoolTaskRunner(max_workers=site.threads) as runner:
+        batches = _batches(prepared.shards)
+        futures = [runner.submit(fill_shards, {"uri": prepared.uri, "shards": batch}) for batch in batches]
+        for future in futures:
+            future.result()
     ref = seal_dataset(prepared, spec)
     reports.publish_dataset(prepared, ref)
     return ref
 
 
-@task(task_run_name="plan-{uri}", **TRANSIENT)
+def _batches(shards: tuple[str, ...]) -> list[list[str]]:
+    """Shards in as many groups as there may be tasks, each as large as the others."""
+    size = -(-len(shards) // TASKS)
+    return [list(shards[start : start + size]) for start in range(0, len(shards), max(size, 1))]
+
+
+@task(**TRANSIENT)
 def plan_dataset(spec: BuildSpec, catalog: str, uri: str) -> Prepared:
     """Search the catalog and plan what the dataset does not hold yet."""
-    return prepare.prepare(spec, catalog, uri)
+    return prepare(spec, catalog, uri)
 
 
 @task(**TRANSIENT)
 def fill_shards(uri: str, shards: list[str]) -> list[str]:
     """Cut the chips of some planned shards and store them; shards that are there already are left."""
     for shard in shards:
-        card = fill.fill(prepare.read_plan(uri, shard), uri, sign)
+        card = fill(read_plan(uri, shard), uri, default_signer())
         log.info("shard %s: %d chips, %d refused", card.id, card.samples, len(card.rejections))
     return shards
 
@@ -61,4 +66,6 @@ def fill_shards(uri: str, shards: list[str]) -> list[str]:
 @task(**TRANSIENT)
 def seal_dataset(prepared: Prepared, spec: BuildSpec) -> DatasetRef:
     """Commit all shards of the plan to the index as one version."""
-    return seal.seal(prepared, spec)
+    cards = [read_card(prepared.uri, shard) for shard in prepared.shards]
+    note = {"recipe": spec.fingerprint, "code": code_version()}
+    return seal(prepared.uri, cards, note, spec.quality.fingerprint)

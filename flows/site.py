@@ -6,7 +6,7 @@ read them from their own variables (AWS_…, MLFLOW_TRACKING_USERNAME, RAY_AUTH_
 
 import re
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -14,6 +14,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from croma import storage
 from croma.document import problems
 from croma.errors import InputError
+
+if TYPE_CHECKING:
+    from croma.tracking import Tracker
 
 
 class Site(BaseSettings):
@@ -59,6 +62,16 @@ class Site(BaseSettings):
     def root(self) -> str:
         """The root of storage, absolute."""
         return storage.absolute(self.storage)
+
+    @property
+    def tracker(self) -> "Tracker":
+        """Where runs are tracked: the server of the site, or a SQLite file in its home."""
+        # MLflow takes a second to import, and a build does not need it.
+        from croma.tracking import Tracker, local_tracker
+
+        if not self.tracking:
+            return local_tracker(self.home)
+        return Tracker(uri=self.tracking, artifacts=self.artifacts or None)
 
     def dataset(self, name: str) -> str:
         """Address of a dataset by its name; an address is taken as it is."""

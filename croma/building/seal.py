@@ -4,14 +4,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from croma.errors import InputError
-from croma.shards import index
+from croma.shards import index, ledger
 from croma.shards.card import ShardCard
 from croma.shards.dataset import check_shards_exist
 from croma.shards.ref import DatasetRef
 
 
-def seal(root: str, cards: Sequence[ShardCard], note: Mapping[str, str]) -> DatasetRef:
-    """Commit the chips of finished shards to the index of the dataset at `root`.
+def seal(root: str, cards: Sequence[ShardCard], note: Mapping[str, str], rule: str = "") -> DatasetRef:
+    """Commit the chips of finished shards to the index of the dataset at `root`, and refusals to its ledger.
 
     Chips that the index holds already are not added again; where nothing is new the version stays.
 
@@ -19,6 +19,7 @@ def seal(root: str, cards: Sequence[ShardCard], note: Mapping[str, str]) -> Data
         root: the dataset.
         cards: of all shards of the build.
         note: kept with the version: recipe, run, code version.
+        rule: fingerprint of the quality that was asked for; under another one, refused pairs are tried again.
 
     Returns:
         The version that holds all chips of `cards`.
@@ -31,7 +32,10 @@ def seal(root: str, cards: Sequence[ShardCard], note: Mapping[str, str]) -> Data
     check_shards_exist(root, cards)
     if not any(card.samples for card in cards) and not index.known_chips(root):
         raise InputError(_nothing(root, cards))
-    return DatasetRef(uri=root, version=index.commit(root, cards, note))
+    version = index.commit(root, cards, note)
+    # After the commit: a build that dies between the two cuts what it refused once more, and plans nothing else anew.
+    ledger.record(root, cards, rule)
+    return DatasetRef(uri=root, version=version)
 
 
 def _nothing(root: str, cards: Sequence[ShardCard]) -> str:

@@ -199,6 +199,30 @@ DIALECTS: Mapping[str, Dialect] = MappingProxyType(
 )
 
 
+ADDRESSES: Mapping[str, str] = MappingProxyType(
+    {
+        "planetary-computer": "https://planetarycomputer.microsoft.com/api/stac/v1",
+        "earth-search": "https://earth-search.aws.element84.com/v1",
+        "cdse": "https://stac.dataspace.copernicus.eu/v1",
+    }
+)
+"""Catalogs that are known by name."""
+
+
+def address_of(catalog: str) -> str:
+    """The address of a catalog given by its name or its address.
+
+    Raises:
+        InputError: it is neither.
+    """
+    if catalog in ADDRESSES:
+        return ADDRESSES[catalog]
+    if urlsplit(catalog).scheme not in ("http", "https"):
+        known = ", ".join(ADDRESSES)
+        raise InputError(f"catalog {catalog!r}: expected the address of a STAC API (http…) or one of {known}")
+    return catalog
+
+
 def dialect_for(address: str, name: str | None = None) -> Dialect:
     """The dialect called `name`; without a name, the one that the host of `address` speaks, else `GENERIC`.
 

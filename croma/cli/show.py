@@ -9,7 +9,7 @@ from rich.table import Table
 from croma.chip import SPLITS
 from croma.sensors import SENTINEL_1_RTC, SENTINEL_2_L2A
 from croma.shards.dataset import Dataset
-from croma.shards.index import Version
+from croma.shards.delta import Version
 
 console = Console(stderr=True, highlight=False)
 """For messages: errors, progress."""

@@ -1,24 +1,18 @@
 """The index of a dataset: a Delta table with one row a chip. A version of the table is a version of the dataset.
 
-The only file that knows Delta Lake. Version 0 is the empty table; every commit that adds chips makes the next version.
+Version 0 is the empty table; every commit that adds chips makes the next version.
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from deltalake import CommitProperties, DeltaTable, write_deltalake
-from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from croma import storage
-from croma.errors import ContractError, InputError, TransientError
+from croma.errors import ContractError, InputError
+from croma.shards import delta
 from croma.shards.card import ChipRow, ShardCard
-
-ATTEMPTS = 50
-"""How often a commit is tried when others commit at the same time."""
 
 _TIME = pa.timestamp("us", tz="UTC")
 
@@ -58,17 +52,6 @@ SCHEMA = pa.schema(
 """The fields of `ChipRow`, as Arrow types."""
 
 
-class Version(NamedTuple):
-    """One commit."""
-
-    number: int
-    time: datetime
-    added: int
-    """Chips."""
-    note: dict[str, str]
-    """What the committer wrote: recipe, run, code version."""
-
-
 def index_address(uri: str) -> str:
     """Where the index of the dataset at `uri` is."""
     return storage.join(uri, "index")
@@ -77,31 +60,18 @@ def index_address(uri: str) -> str:
 def commit(uri: str, cards: Iterable[ShardCard], note: Mapping[str, str]) -> int:
     """Add the chips of finished shards to the index in one atomic commit, and return the version that holds them.
 
-    Chips that the index already has are not added again, whoever added them: of two builds that commit at once one goes
-    first and the other looks again. Without new chips no version is made.
+    Chips that the index already has are not added again, whoever added them.
 
     Raises:
+        ContractError: a chip is in two of the shards.
         TransientError: others kept committing, or storage failed.
     """
-    rows = [row for card in cards for row in card.rows]
-    for _ in range(ATTEMPTS):
-        table = _create_or_load(uri)
-        new = _unknown(rows, table)
-        if not new:
-            return int(table.version())
-        try:
-            # No retries inside: a retry would append blindly to what another build has just written.
-            properties = CommitProperties(
-                custom_metadata={"croma": json.dumps({**note, "added": str(len(new))}, sort_keys=True)},
-                max_commit_retries=0,
-            )
-            write_deltalake(table, to_arrow(new), mode="append", commit_properties=properties)
-        except CommitFailedError:
-            continue
-        except (DeltaError, OSError) as error:
-            raise TransientError(f"dataset {uri}: the index could not be written: {error}") from error
-        return int(table.version())
-    raise TransientError(f"dataset {uri}: {ATTEMPTS} commits in a row were overtaken by others; try again")
+    rows: dict[str, ChipRow] = {}
+    for row in (row for card in cards for row in card.rows):
+        if row.chip in rows:
+            raise ContractError(f"chip {row.chip} is in two shards: {rows[row.chip].shard} and {row.shard}")
+        rows[row.chip] = row
+    return delta.append(index_address(uri), to_arrow(list(rows.values())), "chip", note)
 
 
 def load(uri: str, version: int | None) -> tuple[pa.Table, int]:
@@ -110,33 +80,31 @@ def load(uri: str, version: int | None) -> tuple[pa.Table, int]:
     Raises:
         InputError: there is no such dataset or version.
     """
-    table = _open(uri, version)
-    rows: pa.Table = table.to_pyarrow_table()
+    try:
+        rows, number = delta.read(index_address(uri), version)
+    except FileNotFoundError:
+        raise InputError(f"dataset {uri}: there is none; build it first, or check the address") from None
     order = pc.sort_indices(rows, [("shard", "ascending"), ("offset", "ascending")])
-    return rows.take(order).cast(SCHEMA), int(table.version())
+    return rows.take(order).cast(SCHEMA), number
 
 
 def known_chips(uri: str) -> set[str]:
     """Ids of all chips in the newest version; empty where there is no dataset yet."""
-    if not _is_table(uri):
+    if not delta.exists(index_address(uri)):
         return set()
-    column = _open(uri, None).to_pyarrow_table(columns=["chip"]).column("chip")
-    return set(column.to_pylist())
+    return set(delta.read(index_address(uri), columns=["chip"])[0]["chip"].to_pylist())
 
 
-def versions(uri: str) -> list[Version]:
+def versions(uri: str) -> list[delta.Version]:
     """The history, oldest first.
 
     Raises:
         InputError: there is no such dataset.
     """
-    history = []
-    for entry in _open(uri, None).history():
-        note = json.loads(entry.get("croma", "{}"))
-        added = int(note.pop("added", "0"))
-        time = datetime.fromtimestamp(entry["timestamp"] / 1000, UTC)
-        history.append(Version(int(entry["version"]), time, added, note))
-    return sorted(history)
+    try:
+        return delta.history(index_address(uri))
+    except FileNotFoundError:
+        raise InputError(f"dataset {uri}: there is none; build it first, or check the address") from None
 
 
 def to_arrow(rows: Sequence[ChipRow]) -> pa.Table:
@@ -144,47 +112,3 @@ def to_arrow(rows: Sequence[ChipRow]) -> pa.Table:
     columns: dict[str, list[Any]] = {name: [getattr(row, name) for row in rows] for name in SCHEMA.names}
     columns["label_shares"] = [None if shares is None else sorted(shares.items()) for shares in columns["label_shares"]]
     return pa.table(columns, schema=SCHEMA)
-
-
-def _unknown(rows: Sequence[ChipRow], table: DeltaTable) -> list[ChipRow]:
-    known = set(table.to_pyarrow_table(columns=["chip"]).column("chip").to_pylist())
-    new: dict[str, ChipRow] = {}
-    for row in rows:
-        if row.chip in new and new[row.chip] != row:
-            raise ContractError(f"chip {row.chip} is in two shards: {new[row.chip].shard} and {row.shard}")
-        if row.chip not in known:
-            new[row.chip] = row
-    return list(new.values())
-
-
-def _create_or_load(uri: str) -> DeltaTable:
-    address = index_address(uri)
-    try:
-        return DeltaTable.create(address, SCHEMA, mode="ignore", storage_options=storage.delta_options(address))
-    except CommitFailedError:
-        return _open(uri, None)
-    except (DeltaError, OSError) as error:
-        raise TransientError(f"dataset {uri}: the index could not be created: {error}") from error
-
-
-def _is_table(uri: str) -> bool:
-    address = index_address(uri)
-    return DeltaTable.is_deltatable(address, storage.delta_options(address))
-
-
-def _open(uri: str, version: int | None) -> DeltaTable:
-    address = index_address(uri)
-    if not _is_table(uri):
-        raise InputError(f"dataset {uri}: there is none; build it first, or check the address")
-    try:
-        table = DeltaTable(address, storage_options=storage.delta_options(address))
-        newest = int(table.version())
-        if version is not None and version > newest:
-            raise InputError(f"dataset {uri}: no version {version}; versions 0 to {newest} exist")
-        if version is not None:
-            table.load_as_version(version)
-    except TableNotFoundError:
-        raise InputError(f"dataset {uri}: its index is damaged or gone") from None
-    except (DeltaError, OSError) as error:
-        raise TransientError(f"dataset {uri}: the index could not be read: {error}") from error
-    return table

@@ -16,7 +16,7 @@ DOORS = {
     "planetary_computer": {"croma/catalog/signing.py"},
     "stackstac": {"croma/raster/stack.py"},
     "rasterio": {"croma/raster", "croma/simulate"},
-    "deltalake": {"croma/shards/index.py"},
+    "deltalake": {"croma/shards/delta.py"},
     "fsspec": {"croma/storage.py"},
     "s3fs": {"croma/storage.py"},
     "boto3": set(),

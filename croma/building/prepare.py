@@ -1,0 +1,112 @@
+"""From a recipe to shard plans in storage: search the catalog, leave out what is there, plan the rest.
+
+Plans are kept beside the dataset, so that filling needs only a shard's id, on whatever machine it runs.
+"""
+
+import json
+import logging
+from collections import Counter
+
+from croma import storage
+from croma.building.gather import gather
+from croma.building.plan import Plan, make_plan
+from croma.building.shard_plan import ShardPlan
+from croma.building.spec import BuildSpec
+from croma.catalog.dialects import address_of, dialect_for
+from croma.document import Document
+from croma.shards import index, ledger
+from croma.shards.dataset import FORMAT, Header, write_header
+
+log = logging.getLogger(__name__)
+
+
+class Survey(Document):
+    """What a build would do, in numbers."""
+
+    uri: str
+    """The dataset."""
+    scenes: dict[str, int]
+    """Scenes that pairs come from, by collection."""
+    chips: dict[str, int]
+    """Pairs to be cut, by split."""
+    shards: int
+    known: int
+    """Chips that the dataset has already."""
+    refused_before: int
+    """Pairs that were cut before and refused for good."""
+    left_out: dict[str, int]
+    """Places that become no chip, by reason."""
+    unused_scenes: dict[str, int]
+    """Scenes that are not used, by reason."""
+    examples: dict[str, str]
+    """One detail for each reason of the two above."""
+
+
+class Prepared(Document):
+    """A planned build: what is to be filled, and the numbers behind it."""
+
+    uri: str
+    shards: tuple[str, ...]
+    """Ids of planned shards, whose plans are in storage."""
+    survey: Survey
+
+
+def prepare(spec: BuildSpec, catalog: str, uri: str) -> Prepared:
+    """Plan the build of `spec` from `catalog` into the dataset at `uri`, and store the plans.
+
+    Raises:
+        InputError: the catalog or the recipe is wrong, nothing matches, or the dataset at `uri` is another one.
+        TransientError: the catalog or the storage does not answer.
+    """
+    plan, survey = _plan(spec, catalog, uri)
+    write_header(uri, header(spec))
+    ids = []
+    for shard in plan.shards:
+        storage.write(_plan_address(uri, shard.id), shard.to_json())
+        ids.append(shard.id)
+    return Prepared(uri=uri, shards=tuple(ids), survey=survey)
+
+
+def survey(spec: BuildSpec, catalog: str, uri: str) -> Survey:
+    """What `prepare` would plan. Writes nothing and reads no pixel."""
+    return _plan(spec, catalog, uri)[1]
+
+
+def read_plan(uri: str, shard: str) -> ShardPlan:
+    """The plan of a shard, as `prepare` stored it."""
+    address = _plan_address(uri, shard)
+    return ShardPlan.parse(json.loads(storage.read(address)), address)
+
+
+def header(spec: BuildSpec) -> Header:
+    """What all versions of the dataset of `spec` have in common."""
+    sources = (spec.radar, spec.optical) + ((spec.labels.collection,) if spec.labels else ())
+    return Header(format=FORMAT, name=spec.name, chip_size=spec.chip_size, label=bool(spec.labels), sources=sources)
+
+
+def _plan(spec: BuildSpec, catalog: str, uri: str) -> tuple[Plan, Survey]:
+    address = address_of(catalog)
+    found = gather(spec, address, dialect_for(address))
+    chips = index.known_chips(uri)
+    refused = ledger.known_refusals(uri, spec.quality.fingerprint)
+    plan = make_plan(spec, found.optical, found.radar, found.labels, chips | refused)
+    reasons = [(refusal.reason, f"{refusal.scene}: {refusal.detail}") for refusal in found.refused + plan.refused]
+    places = [(place.reason, f"{place.cell}: {place.detail}") for place in plan.rejections]
+    summary = Survey(
+        uri=uri,
+        scenes=plan.scenes,
+        chips=plan.chips,
+        shards=len(plan.shards),
+        known=len(chips),
+        refused_before=len(refused),
+        left_out=dict(Counter(reason for reason, _ in places)),
+        unused_scenes=dict(Counter(reason for reason, _ in reasons)),
+        examples=dict(reversed(reasons + places)),
+    )
+    planned = sum(plan.chips.values())
+    log.info("%s: %d chips in %d shards to cut, %d there already", uri, planned, len(plan.shards), len(chips))
+    return plan, summary
+
+
+def _plan_address(uri: str, shard: str) -> str:
+    return storage.join(uri, "plans", f"{shard}.json")

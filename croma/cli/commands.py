@@ -1,0 +1,178 @@
+"""The commands. Each takes a recipe, finds its site in the environment, and hands over to a flow or a library call."""
+
+import json
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from croma.cli import show
+from croma.errors import ContractError, InputError
+from croma.recipes.recipe import Recipe, load_recipe, recipe_names
+from croma.shards import index
+from croma.shards.dataset import open_dataset
+from croma.shards.reader import verify as find_faults
+from croma.shards.ref import DatasetRef
+from flows.environment import prepare as prepare_prefect
+from flows.site import Site
+
+app = typer.Typer(
+    help="Radar-optical pretraining, from a STAC search to a registered model. Where things are comes from the "
+    "environment (CROMA_CATALOG, CROMA_STORAGE, …): see `croma schema --site`.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+RecipeName = Annotated[str, typer.Argument(metavar="RECIPE", help="A YAML file, or the name of one that comes along.")]
+DatasetName = Annotated[
+    str, typer.Argument(metavar="DATASET", help="A name in storage or an address; @N for version N.")
+]
+
+
+@app.command()
+def plan(recipe: RecipeName) -> None:
+    """Search and pair without reading a pixel: what a build would make."""
+    from croma.building.prepare import survey
+
+    spec, site = load_recipe(recipe).dataset, Site.load()
+    show.plan(survey(spec, site.catalog, site.dataset(spec.name)))
+
+
+@app.command()
+def build(recipe: RecipeName) -> None:
+    """Build the recipe's dataset, or add to it what is new."""
+    spec, site = load_recipe(recipe).dataset, _site()
+    from flows.build_dataset import build_dataset
+
+    ref = build_dataset(spec, site)
+    show.dataset(open_dataset(ref))
+
+
+@app.command()
+def inspect(
+    dataset: DatasetName,
+    verify: Annotated[bool, typer.Option(help="Read every shard and compare checksums.")] = False,
+    versions: Annotated[bool, typer.Option(help="List the history.")] = False,
+) -> None:
+    """Show what a dataset version is."""
+    opened = open_dataset(_ref(dataset, Site.load()))
+    show.dataset(opened)
+    if versions:
+        show.versions(index.versions(opened.ref.uri))
+    if verify:
+        faults = find_faults(opened)
+        if faults:
+            raise ContractError("\n".join(faults))
+        show.out.print(f"verified: {len(opened.shards())} shards, every checksum agrees")
+
+
+@app.command()
+def pretrain(
+    recipe: RecipeName,
+    dataset: Annotated[str, typer.Option(help="Dataset version to learn from; the newest of the recipe's.")] = "",
+) -> None:
+    """Pretrain on the recipe's dataset; a run that was stopped goes on, one that is done is found."""
+    loaded, site = load_recipe(recipe), _site()
+    ref = open_dataset(_ref(dataset or loaded.dataset.name, site)).ref
+    from flows.pretrain import pretrain as flow
+
+    show.training(flow(loaded.name, loaded.pretrain, ref, site))
+
+
+@app.command()
+def evaluate(
+    recipe: RecipeName,
+    weights: Annotated[str, typer.Option(help="Address of a weights folder that a run has left.")],
+    dataset: Annotated[str, typer.Option(help="Labelled dataset version; the newest of the recipe's.")] = "",
+) -> None:
+    """Judge weights beside baselines, and register them when the verdict is good."""
+    loaded, site = load_recipe(recipe), _site()
+    ref = open_dataset(_ref(dataset or loaded.dataset.name, site)).ref
+    from flows.evaluate import evaluate as flow
+
+    show.scores(flow(loaded.name, loaded.evaluate, weights, ref, site))
+
+
+@app.command()
+def run(recipe: RecipeName) -> None:
+    """Build, pretrain, evaluate and register, as one flow."""
+    loaded, site = load_recipe(recipe), _site()
+    from flows.end_to_end import end_to_end
+
+    show.outcome(end_to_end(loaded, site), site)
+
+
+@app.command()
+def demo(
+    home: Annotated[Path, typer.Option(help="Where the demo keeps everything it makes.")] = Path(".croma"),
+) -> None:
+    """The main job, offline: a simulated stretch of Earth behind a real STAC API, then `run`."""
+    from croma.simulate.server import serve
+    from croma.simulate.spec import DEMO
+    from croma.simulate.world import build_world
+
+    show.console.print("Making a stretch of Earth (two years of Sentinel-1 and Sentinel-2 scenes)")
+    world = build_world(DEMO, home / "world")
+    with serve(world) as address:
+        site = _site(catalog=address, storage=str(home / "storage"), home=home)
+        from flows.end_to_end import end_to_end
+
+        show.outcome(end_to_end(load_recipe("demo"), site), site)
+
+
+@app.command()
+def export(
+    weights: Annotated[str, typer.Argument(help="Address of a weights folder that a run has left.")],
+    to: Annotated[Path, typer.Argument(help="File to write.")],
+    format: Annotated[  # noqa: A002 - the word on the command line
+        Literal["croma", "safetensors"], typer.Option(help="croma: the five-part .pt file of the published weights.")
+    ] = "croma",
+) -> None:
+    """Write weights for use elsewhere."""
+    from croma.model import weights as door
+
+    door.export(weights, to, format)
+    show.out.print(f"wrote {to}")
+
+
+@app.command()
+def schema(site: Annotated[bool, typer.Option(help="Of the site's variables instead of recipes.")] = False) -> None:
+    """Print the JSON schema of a recipe, for editors and forms."""
+    described: dict[str, Any] = (Site if site else Recipe).model_json_schema()
+    show.out.print_json(json.dumps(described))
+
+
+@app.command()
+def recipes() -> None:
+    """List the recipes that come along."""
+    for name in recipe_names():
+        show.out.print(name)
+
+
+@app.command()
+def serve(
+    home: Annotated[Path, typer.Option(help="The demo's home.")] = Path(".croma"),
+    prefect_port: int = 4200,
+    mlflow_port: int = 5000,
+) -> None:
+    """Open Prefect and MLflow on loopback over what a demo left, until Ctrl-C."""
+    from croma.cli.servers import serve_local
+
+    if not home.is_dir():
+        raise InputError(f"{home}: nothing to show yet; run `croma demo` first")
+    serve_local(_site(home=home), prefect_port, mlflow_port)
+
+
+def _site(**settings: object) -> Site:
+    """The site, with Prefect made ready for it."""
+    site = Site.load(**settings)
+    prepare_prefect(site)
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    return site
+
+
+def _ref(text: str, site: Site) -> DatasetRef:
+    named = DatasetRef.of(text)
+    return DatasetRef(uri=site.dataset(named.uri), version=named.version)

@@ -1,0 +1,118 @@
+"""The door to Delta Lake: tables that only grow, by commits that are atomic and never add a row twice."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from deltalake import CommitProperties, DeltaTable, write_deltalake
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+
+from croma import storage
+from croma.errors import InputError, TransientError
+
+ATTEMPTS = 50
+"""How often a commit is tried when others commit at the same time."""
+
+
+class Version(NamedTuple):
+    """One commit."""
+
+    number: int
+    time: datetime
+    added: int
+    """Rows."""
+    note: dict[str, str]
+    """What the committer wrote: recipe, run, code version."""
+
+
+def append(address: str, rows: pa.Table, key: str, note: Mapping[str, str]) -> int:
+    """Add the rows whose `key` the table does not have, in one commit, and return the version that holds them all.
+
+    The table is created where there is none. Of two that append at once one goes first and the other looks again.
+    Without new rows no version is made.
+
+    Raises:
+        TransientError: others kept committing, or storage failed.
+    """
+    for _ in range(ATTEMPTS):
+        table = _create_or_open(address, rows.schema)
+        new = rows.filter(pc.invert(pc.is_in(rows[key], value_set=_column(table, key))))
+        if not new.num_rows:
+            return int(table.version())
+        content = json.dumps({**note, "added": str(new.num_rows)}, sort_keys=True)
+        try:
+            # No retries inside: a retry would append blindly to what another has just written.
+            properties = CommitProperties(custom_metadata={"croma": content}, max_commit_retries=0)
+            write_deltalake(table, new, mode="append", commit_properties=properties)
+        except CommitFailedError:
+            continue
+        except (DeltaError, OSError) as error:
+            raise TransientError(f"{address}: could not be written: {error}") from error
+        return int(table.version())
+    raise TransientError(f"{address}: {ATTEMPTS} commits in a row were overtaken by others; try again")
+
+
+def read(address: str, version: int | None = None, columns: Sequence[str] | None = None) -> tuple[pa.Table, int]:
+    """Rows of a version (the newest for None), and its number.
+
+    Raises:
+        InputError: there is no such version.
+        FileNotFoundError: there is no table.
+    """
+    table = _open(address)
+    newest = int(table.version())
+    if version is not None and version > newest:
+        raise InputError(f"{address}: no version {version}; versions 0 to {newest} exist")
+    try:
+        if version is not None:
+            table.load_as_version(version)
+        return table.to_pyarrow_table(columns=list(columns) if columns else None), int(table.version())
+    except (DeltaError, OSError) as error:
+        raise TransientError(f"{address}: could not be read: {error}") from error
+
+
+def exists(address: str) -> bool:
+    """Whether there is a table."""
+    return DeltaTable.is_deltatable(address, storage.delta_options(address))
+
+
+def history(address: str) -> list[Version]:
+    """All commits, oldest first.
+
+    Raises:
+        FileNotFoundError: there is no table.
+    """
+    versions = []
+    for entry in _open(address).history():
+        note = json.loads(entry.get("croma", "{}"))
+        added = int(note.pop("added", "0"))
+        time = datetime.fromtimestamp(entry["timestamp"] / 1000, UTC)
+        versions.append(Version(int(entry["version"]), time, added, note))
+    return sorted(versions)
+
+
+def _column(table: DeltaTable, key: str) -> pa.Array:
+    return table.to_pyarrow_table(columns=[key]).column(key).combine_chunks()
+
+
+def _create_or_open(address: str, schema: pa.Schema) -> DeltaTable:
+    try:
+        return DeltaTable.create(address, schema, mode="ignore", storage_options=storage.delta_options(address))
+    except CommitFailedError:
+        return _open(address)
+    except (DeltaError, OSError) as error:
+        raise TransientError(f"{address}: could not be created: {error}") from error
+
+
+def _open(address: str) -> DeltaTable:
+    if not exists(address):
+        raise FileNotFoundError(address)
+    try:
+        return DeltaTable(address, storage_options=storage.delta_options(address))
+    except TableNotFoundError as error:
+        raise FileNotFoundError(address) from error
+    except (DeltaError, OSError) as error:
+        raise TransientError(f"{address}: could not be read: {error}") from error

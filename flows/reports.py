@@ -1,0 +1,73 @@
+"""What a person sees of a run in the Prefect UI: artifacts in Markdown and tables."""
+
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+
+from croma.building.prepare import Prepared, Survey
+from croma.evaluation.scores import Scorecard
+from croma.shards import ledger
+from croma.shards.dataset import open_dataset
+from croma.shards.ref import DatasetRef
+from croma.training.spec import TrainResult
+
+
+def publish_dataset(prepared: Prepared, ref: DatasetRef) -> None:
+    """What was built, and what was not and why."""
+    name = _key(ref.uri)
+    rows = [[part or "all", count] for part, count in _counts(ref)]
+    create_markdown_artifact(
+        key=f"dataset-{name}",
+        description=f"Dataset {ref}",
+        markdown=f"## {ref}\n\n{_markdown(['split', 'chips'], rows)}\n\n{_survey(prepared.survey)}",
+    )
+    refused = [{"reason": reason, "pairs": count, "when": "cut"} for reason, count in ledger.counts(ref.uri).most_common()]
+    refused += [{"reason": r, "pairs": n, "when": "planned"} for r, n in prepared.survey.left_out.items()]
+    create_table_artifact(key=f"refused-{name}", description=f"Refused, {ref}", table=refused)
+
+
+def publish_training(result: TrainResult) -> None:
+    """What was learnt: steps, losses, where the weights are."""
+    rows = [["steps", result.steps], *[[name, f"{value:.4f}"] for name, value in sorted(result.losses.items())]]
+    text = f"## {result.run}\n\nDataset `{result.dataset}`, weights `{result.weights}`\n\n{_markdown(['', ''], rows)}"
+    create_markdown_artifact(key=f"training-{_key(result.run)}", description=result.run, markdown=text)
+
+
+def publish_scores(name: str, scorecard: Scorecard) -> None:
+    """Scores beside the baselines, and the verdict."""
+    table = [
+        {"score": s.key, "encoder": s.encoder, "value": round(s.value, 3), "low": s.low, "high": s.high, "chips": s.n}
+        for s in scorecard.scores
+    ]
+    create_table_artifact(key=f"scores-{_key(name)}", description=f"Scores, {name}", table=table)
+    verdict = scorecard.verdict
+    rows = [[c.asked, c.found, "met" if c.met else "**not met**"] for c in verdict.conditions]
+    heading = "passed" if verdict.passed else "refused"
+    text = f"## {name}: {heading}\n\n{_markdown(['asked', 'found', ''], rows)}"
+    create_markdown_artifact(key=f"verdict-{_key(name)}", description=f"Verdict, {name}", markdown=text)
+
+
+def _counts(ref: DatasetRef) -> list[tuple[str, int]]:
+    splits = open_dataset(ref).rows["split"].value_counts().to_pylist()
+    return sorted((row["values"], row["counts"]) for row in splits)
+
+
+def _survey(survey: Survey) -> str:
+    rows: list[list[object]] = [
+        ["scenes used", ", ".join(f"{count} {name}" for name, count in survey.scenes.items()) or "none"],
+        ["pairs cut in this run", sum(survey.chips.values())],
+        ["chips there before", survey.known],
+        ["pairs refused before", survey.refused_before],
+        *[[f"places left out: {reason}", count] for reason, count in survey.left_out.items()],
+        *[[f"scenes not used: {reason}", count] for reason, count in survey.unused_scenes.items()],
+    ]
+    examples = "\n".join(f"- {reason}: {detail}" for reason, detail in survey.examples.items())
+    return f"### This run\n\n{_markdown(['', ''], rows)}\n\n{examples}"
+
+
+def _markdown(headings: list[str], rows: list[list[object]]) -> str:
+    lines = ["| " + " | ".join(headings) + " |", "|" + " --- |" * len(headings)]
+    return "\n".join([*lines, *("| " + " | ".join(str(value) for value in row) + " |" for row in rows)])
+
+
+def _key(text: str) -> str:
+    """The last part of an address as an artifact key: lower-case letters, digits and dashes."""
+    return "".join(c if c.isalnum() else "-" for c in text.rstrip("/").rpartition("/")[2].lower()).strip("-") or "x"
