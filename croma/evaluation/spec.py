@@ -33,7 +33,41 @@ class Linear(Document):
     """scikit-learn's C. All are solved together."""
 
 
-Protocol = Annotated[Knn | Linear, Field(discriminator="kind")]
+class Mlp(Document):
+    """One hidden layer on frozen, standardised features; its rate and epoch are chosen on the selection split."""
+
+    kind: Literal["mlp"] = "mlp"
+    name: ProtocolName = "mlp"
+    hidden: int = Field(2048, ge=1)
+    learning_rates: tuple[Positive, ...] = Field((1e-4, 3e-4, 1e-3), min_length=1)
+    weight_decay: float = Field(0.01, ge=0)
+    epochs: int = Field(30, ge=1)
+    batch: int = Field(256, ge=1)
+
+
+class KMeans(Document):
+    """k-means with as many clusters as classes, matched to them one to one on the fit split."""
+
+    kind: Literal["kmeans"] = "kmeans"
+    name: ProtocolName = "kmeans"
+    starts: int = Field(10, ge=1)
+    """Initialisations; the one with the tightest clusters is kept."""
+
+
+class Sparse(Document):
+    """How much a few dimensions know: one yes-or-no regression a class on the k dimensions that separate it best."""
+
+    kind: Literal["sparse"] = "sparse"
+    name: ProtocolName = "sparse"
+    dimensions: tuple[Annotated[int, Field(ge=1)], ...] = Field((1, 4, 16), min_length=1)
+    inverse_penalty: Positive = 1.0
+
+
+Protocol = Annotated[Knn | Linear | Mlp | KMeans | Sparse, Field(discriminator="kind")]
+"""Any of them; see `croma.evaluation.protocols`."""
+
+_ONE_LABEL = ("kmeans",)
+"""Protocols that say one class of a chip."""
 
 
 class DominantClass(Document):
@@ -106,8 +140,13 @@ class EvalSpec(Document):
     """Of the weights, written into the registered model."""
 
     @model_validator(mode="after")
-    def _protocols_have_names_of_their_own(self) -> Self:
+    def _protocols_can_be_told_apart_and_carried_out(self) -> Self:
         doubled = [name for name, count in Counter(protocol.name for protocol in self.protocols).items() if count > 1]
         if doubled:
             raise ValueError(f"protocols share a name ({', '.join(doubled)}): give each its `name`")
+        single = [protocol.name for protocol in self.protocols if protocol.kind in _ONE_LABEL]
+        if single and self.target.kind == "present":
+            raise ValueError(
+                f"{', '.join(single)} says one class of a chip: take the target `dominant`, or leave it out"
+            )
         return self
