@@ -17,8 +17,8 @@ from croma.model.alibi import Alibi
 
 DENSE_LIMIT = 1024 * 1024
 """Largest number of query-key pairs for which the bias is written out."""
-CHUNK = 128
-"""Queries for which the bias is written out at a time beyond that limit, where FlexAttention is not used."""
+CHUNK = 128 * 1024
+"""Query-key pairs for which it is written out at a time beyond that limit, where FlexAttention is not used."""
 
 # cuDNN's backward gives NaN with a bias at 64 tokens, and misreads a bias of another type than the query
 # (pytorch/pytorch #196678, #191612), so it is left out.
@@ -61,13 +61,16 @@ def attend(query: Tensor, key: Tensor, value: Tensor, bias: Bias) -> Tensor:
 
 
 def _chunked(query: Tensor, key: Tensor, value: Tensor, alibi: Alibi) -> Tensor:
-    """Peak memory grows with the tokens, not with their square."""
-    parts = []
-    for start in range(0, query.shape[2], CHUNK):
-        stop = start + CHUNK
+    """A few queries at a time, so that the bias in memory has one size whatever the image."""
+    out = torch.empty_like(query)
+    step = max(1, CHUNK // key.shape[2])
+    for start in range(0, query.shape[2], step):
+        stop = start + step
         rows = alibi.rows(start, stop, query.dtype)
-        parts.append(functional.scaled_dot_product_attention(query[:, :, start:stop], key, value, attn_mask=rows))
-    return torch.cat(parts, dim=2)
+        out[:, :, start:stop] = functional.scaled_dot_product_attention(
+            query[:, :, start:stop], key, value, attn_mask=rows
+        )
+    return out
 
 
 def _flexed(query: Tensor, key: Tensor, value: Tensor, alibi: Alibi) -> Tensor:

@@ -23,9 +23,16 @@ def test_matches_attention_written_out(grid: tuple) -> None:
     torch.testing.assert_close(attend(*tokens, bias), explicit(*tokens, bias))
 
 
-def test_chunks_match_the_dense_bias(grid: tuple) -> None:
+def test_chunks_match_the_dense_bias(grid: tuple, monkeypatch: pytest.MonkeyPatch) -> None:
     alibi, tokens = grid
-    torch.testing.assert_close(attend(*tokens, alibi), attend(*tokens, alibi.dense(torch.float32)))
+    tokens = [token.requires_grad_() for token in tokens]
+    dense = attend(*tokens, alibi.dense(torch.float32))
+    expected = torch.autograd.grad(dense.square().sum(), tokens)
+    monkeypatch.setattr(attention, "CHUNK", 10 * 153)
+    chunked = attend(*tokens, alibi)
+    found = torch.autograd.grad(chunked.square().sum(), tokens)
+    torch.testing.assert_close(chunked, dense)
+    torch.testing.assert_close(found, expected)
 
 
 @pytest.mark.slow
