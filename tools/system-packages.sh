@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
-# The servers that the slow tests run for real, from Debian: PostgreSQL with PostGIS (for pgstac). Needs root once;
-# without root, tests that miss a server are skipped and say so.
+# Programs of Debian that slow tests and `make stack` run for real: PostgreSQL with PostGIS (for pgstac), Ceph as the S3
+# server, Chromium for pictures of the pages, kubectl to render manifests, promtool to check rules. Needs root once;
+# without root, what misses a program is skipped and says so.
 set -euo pipefail
-packages=(postgresql postgresql-15-postgis-3)
+packages=(ceph-mon ceph-osd chromium postgresql postgresql-15-postgis-3 prometheus radosgw)
+command -v kubectl >/dev/null || packages+=(kubernetes-client)
 missing=()
 for package in "${packages[@]}"; do
   dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q "install ok installed" || missing+=("$package")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from infra.local.stack import ceph, postgres, services, stac
+from infra.local.stack import postgres, s3, services, stac
 from infra.local.stack.process import Process, StackError
 from infra.local.stack.site import StackSite
 
@@ -11,7 +11,7 @@ def parts(site: StackSite) -> list[Process]:
     """Every server; each needs only those before it."""
     return [
         postgres.process(site),
-        *ceph.processes(site),
+        s3.process(site),
         stac.process(site),
         services.prefect(site),
         services.mlflow(site),

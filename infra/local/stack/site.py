@@ -12,7 +12,7 @@ from pathlib import Path
 HOST = "127.0.0.1"
 PORTS = {
     "postgres": 7432,
-    "ceph-mon": 7478,
+    "s3-monitor": 7478,
     "s3": 7480,
     "stac": 7482,
     "prefect": 7420,
