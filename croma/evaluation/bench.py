@@ -1,7 +1,7 @@
 """The bench on which encoders are measured: one task, one set of bootstrap draws, embeddings made once."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -66,25 +66,39 @@ class Bench:
         key = (encoder.fingerprint, split)
         if key not in self._vectors:
             self._vectors[key] = embed(
-                encoder, self.dataset, part.rows, self.spec.modalities, self.root, batch=self.spec.batch
+                encoder, self.dataset, part.rows, self.spec.embedded, self.root, batch=self.spec.batch
             )
         return self._vectors[key]
 
     def trial(self, encoder: Encoder, modality: Modality) -> Trial:
         """The task on the embeddings of a modality, without chips whose embedding is not finite."""
-        task, names = self.task, self.spec.splits
-        parts, scored = [], np.zeros(0, np.bool_)
-        for labelled, split in ((task.fit, names.fit), (task.select, names.select), (task.score, names.score)):
+        parts, kept = [], []
+        for labelled, split in self.parts():
+            finite = self.finite(encoder, labelled, split, [modality])
             vectors = self.vectors(encoder, labelled, split)[modality]
-            finite = vectors.isfinite().all(1)
-            if broken := int((~finite).sum()):
-                self.exclusions[f"{split}/{encoder.name} {modality} embedding not finite"] = broken
-            if broken == len(vectors):
-                raise InputError(f"no finite {modality} embedding of the {encoder.name} encoder in split {split}")
             parts.append(Part(vectors[finite], labelled.labels[finite]))
-            scored = finite.numpy()
-        problem = Problem(fit=parts[0], select=parts[1], score=parts[2], classes=len(task.classes))
-        return Trial(standardise(problem) if encoder.standardise else problem, scored)
+            kept.append(finite.numpy())
+        problem = Problem(fit=parts[0], select=parts[1], score=parts[2], classes=len(self.task.classes))
+        return Trial(standardise(problem) if encoder.standardise else problem, kept[2])
+
+    def parts(self) -> list[tuple[Labelled, str]]:
+        """The chips to fit on, to select by and to score, each with the name of its split."""
+        task, names = self.task, self.spec.splits
+        return [(task.fit, names.fit), (task.select, names.select), (task.score, names.score)]
+
+    def finite(self, encoder: Encoder, part: Labelled, split: str, modalities: Sequence[Modality]) -> Tensor:
+        """Bool (n,): chips of a split whose embeddings of all of `modalities` are finite. The others are counted.
+
+        Raises:
+            InputError: none is.
+        """
+        vectors = self.vectors(encoder, part, split)
+        finite = torch.stack([vectors[modality].isfinite().all(1) for modality in modalities]).all(0)
+        if broken := int((~finite).sum()):
+            self.exclusions[f"{split}/{encoder.name} {' and '.join(modalities)} embedding not finite"] = broken
+        if not finite.any():
+            raise InputError(f"no finite {' and '.join(modalities)} embedding of {encoder.name} in split {split}")
+        return finite
 
 
 def measure_probe(

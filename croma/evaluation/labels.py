@@ -17,6 +17,9 @@ from croma.evaluation.classes import class_names
 from croma.evaluation.spec import DominantClass, EvalSpec, Target
 from croma.shards.dataset import Dataset
 
+UNLABELLED = "unlabelled"
+"""The one class of an evaluation that needs no labels."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Labelled:
@@ -46,16 +49,18 @@ def make_task(dataset: Dataset, spec: EvalSpec) -> Task:
     """The chips and labels of an evaluation.
 
     Raises:
-        InputError: the dataset has no labels, a split has no labelled chip, or the fit split has a single class.
+        InputError: labels are needed and the dataset has none, a split has no labelled chip, or the fit split has a
+            single class.
     """
-    if not dataset.header.label:
+    if spec.needs_labels and not dataset.header.label:
         raise InputError(
-            f"dataset {dataset.ref}: it has no labels; build it with a `labels` layer, or evaluate on another dataset"
+            f"dataset {dataset.ref}: it has no labels; build it with a `labels` layer, evaluate on another dataset, "
+            "or ask for `retrieval` alone, which needs none"
         )
     left_out: Counter[str] = Counter()
     parts = [_select(dataset, split, spec, left_out) for split in _splits(spec)]
     codes = sorted({code for wanted in parts[0][1] for code in wanted})
-    if len(codes) < 2:
+    if spec.needs_labels and len(codes) < 2:
         found = class_names(dataset.header.sources, codes)
         raise InputError(
             f"dataset {dataset.ref}: split {spec.splits.fit} has {len(codes)} class {list(found)}; "
@@ -65,7 +70,7 @@ def make_task(dataset: Dataset, spec: EvalSpec) -> Task:
         _encode(rows, wanted, codes, spec.target, split, left_out, dataset)
         for split, (rows, wanted) in zip(_splits(spec), parts, strict=True)
     )
-    names = class_names(dataset.header.sources, codes)
+    names = class_names(dataset.header.sources, codes) if spec.needs_labels else (UNLABELLED,)
     return Task(fit=fit, select=select, score=score, classes=names, codes=tuple(codes), exclusions=dict(left_out))
 
 
@@ -86,7 +91,7 @@ def _select(dataset: Dataset, split: Split, spec: EvalSpec, left_out: Counter[st
     for label, shares, *nodata in zip(*columns, strict=True):
         reason, codes = "nodata", set[int]()
         if max(nodata) <= spec.max_nodata:
-            codes = set() if label is None else _codes(label, dict(shares or []), spec.target)
+            codes = _codes(label, dict(shares or []), spec)
             reason = "no label" if label is None else "no dominant class"
         kept.append(bool(codes))
         if codes:
@@ -96,11 +101,15 @@ def _select(dataset: Dataset, split: Split, spec: EvalSpec, left_out: Counter[st
     return rows.filter(pa.array(kept, pa.bool_())), wanted
 
 
-def _codes(label: int, shares: dict[int, float], target: Target) -> set[int]:
+def _codes(label: int | None, shares: dict[int, float], spec: EvalSpec) -> set[int]:
     """The codes a chip is labelled with; none where nothing dominates."""
-    if isinstance(target, DominantClass):
-        return {label} if shares.get(label, 0.0) >= target.min_share else set()
-    return {code for code, share in shares.items() if share >= target.min_share}
+    if not spec.needs_labels:
+        return {0}
+    if label is None:
+        return set()
+    if isinstance(spec.target, DominantClass):
+        return {label} if shares.get(label, 0.0) >= spec.target.min_share else set()
+    return {code for code, share in shares.items() if share >= spec.target.min_share}
 
 
 def _sample(rows: pa.Table, limit: int | None) -> pa.Table:

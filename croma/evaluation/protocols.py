@@ -1,14 +1,16 @@
 """Which function carries out which protocol. To add one: its document in `spec`, its file, its line here."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
-from croma.evaluation import cluster, knn, linear, mlp, sparse
+import numpy as np
+
+from croma.evaluation import cluster, knn, linear, mlp, retrieval, sparse
 from croma.evaluation.bench import Bench, Outcome, measure_probe
 from croma.evaluation.encoders import Encoder
 from croma.evaluation.problem import Prediction, Problem
 from croma.evaluation.scores import Modality
-from croma.evaluation.spec import Protocol, Sparse
+from croma.evaluation.spec import Protocol, Retrieval, Sparse
 
 _PROBES: Mapping[str, Callable[[Problem, Any, int], Prediction]] = {
     "knn": knn.predict,
@@ -19,10 +21,12 @@ _PROBES: Mapping[str, Callable[[Problem, Any, int], Prediction]] = {
 """Protocols that say a class of every chip."""
 
 
-def measure(bench: Bench, encoder: Encoder, modality: Modality, protocol: Protocol) -> Outcome:
-    """What `protocol` says of an encoder's embeddings of a modality."""
+def measure(bench: Bench, encoder: Encoder, modality: Modality, protocol: Protocol) -> Outcome | None:
+    """What `protocol` says of an encoder's embeddings of a modality; None where it has nothing to say of it."""
     if isinstance(protocol, Sparse):
         return _measure_sparse(bench, encoder, modality, protocol)
+    if isinstance(protocol, Retrieval):
+        return None if modality == "joint" else _measure_retrieval(bench, encoder, modality, protocol)
     predict = _PROBES[protocol.kind]
     return measure_probe(bench, encoder, modality, lambda problem, seed: predict(problem, protocol, seed))
 
@@ -31,3 +35,19 @@ def _measure_sparse(bench: Bench, encoder: Encoder, modality: Modality, protocol
     trial = bench.trial(encoder, modality)
     values = sparse.measure(trial.problem, protocol, bench.block[trial.scored], bench.draws)
     return Outcome(values, len(trial.problem.score.labels), "")
+
+
+def _measure_retrieval(
+    bench: Bench, encoder: Encoder, modality: Literal["radar", "optical"], protocol: Retrieval
+) -> Outcome:
+    other: Modality = "optical" if modality == "radar" else "radar"
+    pairs, scored = [], np.zeros(0, np.bool_)
+    for part, split in bench.parts():
+        finite = bench.finite(encoder, part, split, ["radar", "optical"])
+        vectors = bench.vectors(encoder, part, split)
+        pairs.append(retrieval.Pairs(vectors[modality][finite], vectors[other][finite]))
+        scored = finite.numpy()
+    fit, select, score = pairs
+    found = retrieval.rank(fit, select, score, protocol)
+    values = retrieval.measure(found, protocol, bench.block[scored], bench.draws)
+    return Outcome(values, len(found.ranks), found.note)

@@ -39,6 +39,8 @@ def measure_all(bench: Bench, encoders: Sequence[Encoder]) -> Measured:
         for protocol in bench.spec.protocols:
             for modality in bench.spec.modalities:
                 outcome = measure(bench, encoder, modality, protocol)
+                if outcome is None:
+                    continue
                 outcomes[Case(encoder.name, protocol.name, modality)] = outcome
                 first, value = next(iter(outcome.values.items()))
                 log.info("%s %s %s: %s %.3f", encoder.name, protocol.name, modality, first, value[0])

@@ -63,7 +63,17 @@ class Sparse(Document):
     inverse_penalty: Positive = 1.0
 
 
-Protocol = Annotated[Knn | Linear | Mlp | KMeans | Sparse, Field(discriminator="kind")]
+class Retrieval(Document):
+    """Radar finds the optical image of its own ground among all scored chips (`radar`), and back (`optical`)."""
+
+    kind: Literal["retrieval"] = "retrieval"
+    name: ProtocolName = "retrieval"
+    recall_at: tuple[Annotated[int, Field(ge=1)], ...] = Field((1, 5), min_length=1)
+    penalties: tuple[Positive, ...] = Field((0.01, 0.1, 1.0, 10.0), min_length=1)
+    """Of the ridge regression from one sensor's embeddings to the other's."""
+
+
+Protocol = Annotated[Knn | Linear | Mlp | KMeans | Sparse | Retrieval, Field(discriminator="kind")]
 """Any of them; see `croma.evaluation.protocols`."""
 
 _ONE_LABEL = ("kmeans",)
@@ -138,6 +148,17 @@ class EvalSpec(Document):
     gate: Gate = Field(default_factory=Gate)
     licence: str = "Apache-2.0"
     """Of the weights, written into the registered model."""
+
+    @property
+    def embedded(self) -> tuple[Modality, ...]:
+        """The modalities whose embeddings are needed: those asked for, and both sensors for retrieval."""
+        pair = any(protocol.kind == "retrieval" for protocol in self.protocols)
+        return tuple(each for each in MODALITIES if each in self.modalities or (pair and each != "joint"))
+
+    @property
+    def needs_labels(self) -> bool:
+        """Whether any protocol does."""
+        return any(protocol.kind != "retrieval" for protocol in self.protocols)
 
     @model_validator(mode="after")
     def _protocols_can_be_told_apart_and_carried_out(self) -> Self:
