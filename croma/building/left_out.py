@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from croma.building.candidates import Ground
+from croma.building.candidates import Candidates, Ground
 from croma.building.lazy import Lazy
+from croma.catalog.scene import Refusal
 from croma.chip import Rejection
 from croma.errors import InputError
 from croma.grid import PIXEL
@@ -74,6 +75,29 @@ class LeftOut:
             reason, detail = "split-buffer", "too near a block of a higher split"
         cell = Places.from_keys(np.array([key])).cell(0)
         return Rejection(chip=str(cell), cell=cell, reason=reason, detail=detail)
+
+
+def idle_scenes(ground: Ground, found: Candidates, once: Candidates) -> tuple[Refusal, ...]:
+    """Optical scenes that offer places and make no pair, and why.
+
+    Args:
+        ground: the scenes.
+        found: all possible pairs.
+        once: those that are left when each pass is used once.
+    """
+    refusals = []
+    paired, used = set(found.optical.tolist()), set(once.optical.tolist())
+    for number, scene in enumerate(ground.optical):
+        places = int((~ground.offer(number).too_near).sum())
+        if number in used or places == 0:
+            continue
+        if number in paired:
+            reason, detail = "duplicate", "a better product of the same pass covers all its places"
+        else:
+            most = f"{ground.spec.pair.max_gap_hours:g} h"
+            reason, detail = "no-pair", f"no radar pass within {most} covers any of its {places} places"
+        refusals.append(Refusal(scene=scene.id, collection=scene.collection, reason=reason, detail=detail))
+    return tuple(refusals)
 
 
 def _union(parts: list[Integers]) -> Integers:

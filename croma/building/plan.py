@@ -18,8 +18,8 @@ from croma.building.candidates import Candidates, Ground, join
 from croma.building.grouping import Grouped, group
 from croma.building.layers import Members, label_sets
 from croma.building.lazy import Lazy
-from croma.building.left_out import LeftOut
-from croma.building.selection import known_chips, select
+from croma.building.left_out import LeftOut, idle_scenes
+from croma.building.selection import known_chips, one_per_pass, select
 from croma.building.shard_plan import ShardPlan
 from croma.building.spec import BuildSpec
 from croma.building.usable import in_order, usable_optical, usable_radar
@@ -71,10 +71,11 @@ def make_plan(
     label_scenes = in_order(labels)
     ground = Ground(spec, optical_scenes, radar_scenes)
     found = join([ground.pair(number) for number in range(len(optical_scenes))])
+    once = one_per_pass(found, optical_scenes)
     left_out = LeftOut(ground, np.union1d(found.keys, old.keys))
     if len(found.keys) == 0 and len(old.keys) == 0:
         raise left_out.error()
-    rows = select(found, optical_scenes, radar_scenes, old, spec.pair, spec.window)
+    rows = select(once, optical_scenes, radar_scenes, old, spec.pair, spec.window)
     sets = label_sets(rows, optical_scenes, label_scenes, spec.chip_size)
     splits = ground.splits(rows.keys)
     grouped = group(rows, splits, optical_scenes, radar_scenes, spec.chips_per_shard, spec.seed)
@@ -82,7 +83,7 @@ def make_plan(
     return Plan(
         shards=Lazy(len(grouped.splits), book.shard),
         rejections=left_out.rejections(),
-        refused=refused_optical + refused_radar,
+        refused=refused_optical + refused_radar + idle_scenes(ground, found, once),
         chips={name: int(np.sum(splits == number)) for number, name in enumerate(SPLITS)},
         scenes=book.scenes(),
     )

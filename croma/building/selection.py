@@ -46,16 +46,27 @@ def known_chips(names: Iterable[str]) -> Known:
     return Known(Places(*columns).keys, np.array(days, np.int64))
 
 
+def one_per_pass(found: Candidates, optical: Sequence[Scene]) -> Candidates:
+    """Where tiles overlap or a product comes twice, the best of a pass at each place."""
+    numbers = pass_numbers(found.keys, platform_numbers(optical)[found.optical], hours(optical)[found.optical])
+    rank = np.empty(len(optical), np.int64)
+    rank[optical_order(optical)] = np.arange(len(optical))
+    best = first_of_each(rank[found.optical], among=(numbers,))
+    return Candidates(*(column[best] for column in found))
+
+
 def select(
-    found: Candidates,
+    once: Candidates,
     optical: Sequence[Scene],
     radar: Sequence[Scene],
     known: Known,
     rule: PairRule,
     window: TimeWindow,
 ) -> Candidates:
-    """The pairs to make, sorted by place and time. Depends on the set of candidates only, not on their order."""
-    once = _one_per_pass(found, optical)
+    """The pairs to make, of those that are left of each pass; sorted by place and time.
+
+    Depends on the set of candidates only, not on their order.
+    """
     times = hours(optical)[once.optical]
     fresh = ~_same_day(once.keys, (times // DAY).astype(np.int64), known)
     once, times = Candidates(*(column[fresh] for column in once)), times[fresh]
@@ -69,15 +80,6 @@ def select(
     order = np.nonzero(chosen)[0]
     order = order[np.lexsort((times[order], once.keys[order]))]
     return Candidates(*(column[order] for column in once))
-
-
-def _one_per_pass(found: Candidates, optical: Sequence[Scene]) -> Candidates:
-    """Where tiles overlap or a product comes twice, the best of a pass at each place."""
-    numbers = pass_numbers(found.keys, platform_numbers(optical)[found.optical], hours(optical)[found.optical])
-    rank = np.empty(len(optical), np.int64)
-    rank[optical_order(optical)] = np.arange(len(optical))
-    best = first_of_each(rank[found.optical], among=(numbers,))
-    return Candidates(*(column[best] for column in found))
 
 
 def _same_day(keys: Integers, days: Integers, known: Known) -> Flags:
