@@ -4,8 +4,9 @@ A file whose grid coincides with the chip grid is cut (`window`); any other is r
 file's, and it is recorded.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
+from contextlib import closing, contextmanager
 from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
@@ -13,12 +14,15 @@ import numpy as np
 from croma.catalog.scene import Scene
 from croma.errors import TransientError, UnusableError
 from croma.grid import GeoBox
+from croma.raster.cog import CogFile
 from croma.raster.faults import RefusedError, redact
 from croma.raster.header import Header, Window, locate
 from croma.raster.radiometry import CLASSES, Pixels, Scaling
 from croma.raster.rio import open_rio
+from croma.raster.source import open_source
 from croma.raster.stack import reach, resample
-from croma.raster.window import blank, read_windows
+from croma.raster.tiff import UnsupportedError, read_layout
+from croma.raster.window import BlockFile, blank, read_windows
 
 Reader = Literal["window", "stack"]
 
@@ -115,6 +119,27 @@ def _read_file(wants: Sequence[Want], signer: Signer) -> Sequence[Patch | Unusab
     ]
 
 
+@contextmanager
+def open_file(href: str) -> Iterator[BlockFile]:
+    """Open a raster file for reading block by block: common TIFFs directly, everything else through GDAL.
+
+    Raises:
+        RefusedError: the server wants another signature.
+        UnusableError: there is no such file, or it is no raster.
+        TransientError: the server does not answer.
+    """
+    with closing(open_source(href)) as source:
+        try:
+            layout = read_layout(source)
+        except UnsupportedError:
+            pass
+        else:
+            yield CogFile(source, layout)
+            return
+    with open_rio(href) as dataset:
+        yield dataset
+
+
 def read_boxes(href: str, boxes: Sequence[GeoBox], scaling: Scaling) -> list[Patch | UnusableError]:
     """One band of a file on several grids; all of its blocks that they need are fetched once.
 
@@ -125,7 +150,7 @@ def read_boxes(href: str, boxes: Sequence[GeoBox], scaling: Scaling) -> list[Pat
         UnusableError: the file is of no use to any box.
         TransientError: the server does not answer.
     """
-    with open_rio(href) as file:
+    with open_file(href) as file:
         header = file.header
         exact = [locate(header, box) for box in boxes]
         windows = [window or reach(header, box) or _NOWHERE for window, box in zip(exact, boxes, strict=True)]

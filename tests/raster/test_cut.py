@@ -228,14 +228,14 @@ class Signer:
 def refusing(monkeypatch: pytest.MonkeyPatch) -> None:
     from croma.raster import read
 
-    real = read.open_rio
+    real = read.open_file
 
-    def open_rio(href: str) -> Any:
+    def open_file(href: str) -> Any:
         if href.startswith("refused:"):
             raise RefusedError("access refused (HTTP 403)")
         return real(href)
 
-    monkeypatch.setattr(read, "open_rio", open_rio)
+    monkeypatch.setattr(read, "open_file", open_file)
 
 
 @pytest.mark.usefixtures("refusing")
