@@ -15,6 +15,7 @@ from croma.errors import InputError, TransientError
 from tests.catalog.builders import optical
 from tests.catalog.contract import AREA, JUNE, CatalogContract, world
 from tests.conftest import free_port
+from tests.servers.pgstac import pgstac
 from tests.servers.stac import CarelessServer, Handler, careless, rustac
 
 QUICK = Patience(connect=1, read=0.4, tries=3, pause=0.01)
@@ -34,6 +35,26 @@ class TestRustac(CatalogContract):
     def address(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         with rustac(world(), tmp_path_factory.mktemp("rustac")) as address:
             yield address
+
+
+@pytest.fixture(scope="module")
+def pgstac_address() -> Iterator[str]:
+    with pgstac(world()) as address:
+        yield address
+
+
+@pytest.mark.slow
+class TestPgstac(CatalogContract):
+    @pytest.fixture
+    def address(self, pgstac_address: str) -> str:
+        return pgstac_address
+
+
+@pytest.mark.slow
+def test_the_answer_is_the_same_on_all_servers(pgstac_address: str, tmp_path: Path) -> None:
+    with careless(world()) as one, rustac(world(), tmp_path) as two:
+        answers = [search(a, GENERIC, "sentinel-2-l2a", AREA, JUNE) for a in (one.address, two, pgstac_address)]
+    assert answers[0] == answers[1] == answers[2]
 
 
 def find(server: CarelessServer, patience: Patience = QUICK) -> Found:

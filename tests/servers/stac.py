@@ -55,9 +55,7 @@ class Handler(BaseHTTPRequestHandler):
         base = self.server.address
         if self.path.startswith("/collections"):
             names = sorted({item["collection"] for item in self.server.items})
-            stub = {"type": "Collection", "stac_version": "1.0.0", "description": "x", "license": "x", "links": []}
-            extent = {"spatial": {"bbox": [[-180, -90, 180, 90]]}, "temporal": {"interval": [[None, None]]}}
-            self.reply({"collections": [{**stub, "id": name, "extent": extent} for name in names], "links": []})
+            self.reply({"collections": [collection(name) for name in names], "links": []})
         else:
             conforms = ["https://api.stacspec.org/v1.0.0/core", "https://api.stacspec.org/v1.0.0/item-search"]
             links = [
@@ -98,6 +96,19 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *args: Any) -> None:
         """Quiet."""
+
+
+def collection(name: str) -> dict[str, Any]:
+    """The least that a collection must say."""
+    return {
+        "type": "Collection",
+        "stac_version": "1.0.0",
+        "id": name,
+        "description": name,
+        "license": "proprietary",
+        "links": [],
+        "extent": {"spatial": {"bbox": [[-180, -90, 180, 90]]}, "temporal": {"interval": [[None, None]]}},
+    }
 
 
 @contextmanager
