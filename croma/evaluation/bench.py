@@ -63,7 +63,7 @@ class Bench:
 
     def vectors(self, encoder: Encoder, part: Labelled, split: str) -> dict[Modality, Tensor]:
         """Pooled embeddings of a split, (n, d) by modality."""
-        key = (encoder.fingerprint, split)
+        key = (encoder.fingerprint("pooled"), split)
         if key not in self._vectors:
             self._vectors[key] = embed(
                 encoder, self.dataset, part.rows, self.spec.embedded, self.root, batch=self.spec.batch

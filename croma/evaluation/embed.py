@@ -89,7 +89,7 @@ def _of_shard(
     batch: int,
 ) -> dict[Modality, Tensor]:
     chips = [f"{chip}:{crc}" for chip, crc in zip(rows["chip"].to_pylist(), rows["crc32"].to_pylist(), strict=True)]
-    addresses = {m: _address(root, digest([encoder.fingerprint, m, layer, chips])) for m in modalities}
+    addresses = {m: _address(root, digest([encoder.fingerprint(layer), m, layer, chips])) for m in modalities}
     found = {m: _load(address) for m, address in addresses.items() if storage.exists(address)}
     missing = [modality for modality in modalities if modality not in found]
     if missing:

@@ -13,6 +13,7 @@ from croma.batches.batch import RawBatch
 from croma.document import digest
 from croma.evaluation.scores import EncoderName, Modality
 from croma.model.croma import Croma
+from croma.model.patches import patchify
 from croma.model.spec import ModelSpec
 from croma.sensors import SENTINEL_2_L2A
 
@@ -27,13 +28,21 @@ class Encoder(Protocol):
     """Anything that can be probed."""
 
     name: EncoderName
-    fingerprint: str
-    """Of all that its vectors depend on, apart from the chips."""
     standardise: bool
     """Whether distances mean something only after every feature is scaled by the fit split."""
+    image_size: int
+    """Pixels along a side of what it looks at: the middle of a chip."""
+
+    def fingerprint(self, layer: Layer) -> str:
+        """Of all that its vectors depend on, apart from the chips."""
+        ...
 
     def encode(self, raw: RawBatch, modalities: Sequence[Modality], layer: Layer) -> dict[Modality, Tensor]:
         """Float32 vectors on the CPU: (b, d), or (b, patches, d)."""
+        ...
+
+    def resized(self, image_size: int) -> "Encoder":
+        """The same encoder looking at images of another size, a multiple of its patch."""
         ...
 
 
@@ -50,15 +59,26 @@ class Network:
         weights: str,
         precision: Precision = "float32",
         device: torch.device | None = None,
+        image_size: int | None = None,
     ) -> None:
-        """`weights` is the fingerprint of the weights alone."""
+        """`weights` is the fingerprint of the weights alone; images are as large as in pretraining unless told."""
         self.name: EncoderName = name
         self.device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.model = model.eval().to(self.device)
         self.normalisation = SimpleNamespace(**constants)
         self.precision = precision
-        self.image_size = min(model.spec.size)
-        self.fingerprint = digest([weights, dict(constants), self.image_size, precision])
+        self.image_size = image_size or min(model.spec.size)
+        self._identity = (weights, dict(constants), precision)
+
+    def fingerprint(self, layer: Layer) -> str:  # noqa: ARG002 a network's layers are told apart by name
+        """Of weights, constants, precision and image size."""
+        weights, constants, precision = self._identity
+        return digest([weights, constants, self.image_size, precision])
+
+    def resized(self, image_size: int) -> "Network":
+        """The same network, sharing its weights."""
+        weights, constants, precision = self._identity
+        return Network(self.name, self.model, constants, weights, precision, self.device, image_size)
 
     @torch.no_grad()
     def encode(self, raw: RawBatch, modalities: Sequence[Modality], layer: Layer) -> dict[Modality, Tensor]:
@@ -92,35 +112,56 @@ def untrained(
 
 
 class BandStatistics:
-    """Mean and standard deviation of each band over its valid pixels: 4 numbers of radar, 24 of optical, 28 of both."""
+    """Mean and standard deviation of each band: 4 numbers of radar, 24 of optical, 28 of both.
+
+    Of whole chips over their valid pixels in stored units; of patches over the normalised image that a network sees.
+    """
 
     name: EncoderName = "band-statistics"
-    fingerprint = "band-statistics-1"
     standardise = True
 
-    def encode(self, raw: RawBatch, modalities: Sequence[Modality], layer: Layer) -> dict[Modality, Tensor]:
-        """One vector a chip, in stored units; a band without a valid pixel gives 0.
+    def __init__(self, constants: Constants, image_size: int, patch: int) -> None:
+        self.constants, self.image_size, self.patch = dict(constants), image_size, patch
 
-        Raises:
-            ValueError: vectors of patches are asked for.
-        """
-        if layer != "pooled":
-            raise ValueError("band statistics describe whole chips; they have no patches")
-        radar = raw.radar.float()
-        radar_moments = _moments(radar, ~radar.isnan())
-        columns: list[Tensor] = [radar.new_zeros(0)] * len(SENTINEL_2_L2A.bands)
-        for resolution, stored in raw.optical.items():
-            pixels = stored.float()
-            moments = _moments(pixels, pixels != SENTINEL_2_L2A.nodata)
-            for position, band in enumerate(SENTINEL_2_L2A.at(resolution)):
-                columns[band] = moments[:, position]
-        optical_moments = torch.stack(columns, dim=1)
-        parts: dict[Modality, list[Tensor]] = {
-            "radar": [radar_moments],
-            "optical": [optical_moments],
-            "joint": [radar_moments, optical_moments],
+    def fingerprint(self, layer: Layer) -> str:
+        """Whole chips are described alike whatever network they are compared with."""
+        if layer == "pooled":
+            return "band-statistics-1"
+        return digest(["band-statistics-1", self.constants, self.image_size, self.patch])
+
+    def resized(self, image_size: int) -> "BandStatistics":
+        """The same statistics of patches of another image."""
+        return BandStatistics(self.constants, image_size, self.patch)
+
+    def encode(self, raw: RawBatch, modalities: Sequence[Modality], layer: Layer) -> dict[Modality, Tensor]:
+        """Vectors in the order radar, optical; each band's mean, then its deviation. No valid pixel gives 0."""
+        radar, optical = _of_chips(raw) if layer == "pooled" else self._of_patches(raw)
+        parts: dict[Modality, Tensor] = {
+            "radar": radar,
+            "optical": optical,
+            "joint": torch.cat([radar, optical], dim=-1),
         }
-        return {modality: torch.cat(parts[modality], dim=1).flatten(1).cpu() for modality in modalities}
+        return {modality: parts[modality] for modality in modalities}
+
+    def _of_patches(self, raw: RawBatch) -> tuple[Tensor, Tensor]:
+        batch = prepare(raw, SimpleNamespace(**self.constants), self.image_size)
+
+        def moments(images: Tensor) -> Tensor:
+            pixels = torch.unflatten(patchify(images, self.patch), 2, (images.shape[1], -1))
+            return torch.stack([pixels.mean(3), pixels.std(3, correction=0)], dim=3).flatten(2)
+
+        return moments(batch.radar), moments(batch.optical)
+
+
+def _of_chips(raw: RawBatch) -> tuple[Tensor, Tensor]:
+    radar = raw.radar.float()
+    columns: list[Tensor] = [radar.new_zeros(0)] * len(SENTINEL_2_L2A.bands)
+    for resolution, stored in raw.optical.items():
+        pixels = stored.float()
+        moments = _moments(pixels, pixels != SENTINEL_2_L2A.nodata)
+        for position, band in enumerate(SENTINEL_2_L2A.at(resolution)):
+            columns[band] = moments[:, position]
+    return _moments(radar, ~radar.isnan()).flatten(1), torch.stack(columns, dim=1).flatten(1)
 
 
 def _moments(pixels: Tensor, valid: Tensor) -> Tensor:

@@ -85,7 +85,7 @@ def _splits(spec: EvalSpec) -> tuple[Split, Split, Split]:
 
 def _select(dataset: Dataset, split: Split, spec: EvalSpec, left_out: Counter[str]) -> tuple[pa.Table, list[set[int]]]:
     """Chips of a split that can take part, with the codes each is labelled with."""
-    rows = _sample(dataset.table(split), spec.chips)
+    rows = sample(dataset.table(split), spec.chips)
     columns = (rows[name].to_pylist() for name in ("label", "label_shares", "optical_nodata", "radar_nodata"))
     wanted, kept = [], []
     for label, shares, *nodata in zip(*columns, strict=True):
@@ -112,7 +112,7 @@ def _codes(label: int | None, shares: dict[int, float], spec: EvalSpec) -> set[i
     return {code for code, share in shares.items() if share >= spec.target.min_share}
 
 
-def _sample(rows: pa.Table, limit: int | None) -> pa.Table:
+def sample(rows: pa.Table, limit: int | None) -> pa.Table:
     """At most `limit` rows, those whose ids hash lowest: the same chips whatever else a version holds."""
     if limit is None or rows.num_rows <= limit:
         return rows

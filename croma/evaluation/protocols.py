@@ -5,12 +5,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from croma.evaluation import cluster, knn, linear, mlp, retrieval, sparse
+from croma.evaluation import cluster, knn, linear, mlp, retrieval, segmentation, sparse
 from croma.evaluation.bench import Bench, Outcome, measure_probe
 from croma.evaluation.encoders import Encoder
 from croma.evaluation.problem import Prediction, Problem
 from croma.evaluation.scores import Modality
-from croma.evaluation.spec import Protocol, Retrieval, Sparse
+from croma.evaluation.spec import Protocol, Retrieval, Segmentation, Sparse
 
 _PROBES: Mapping[str, Callable[[Problem, Any, int], Prediction]] = {
     "knn": knn.predict,
@@ -27,6 +27,8 @@ def measure(bench: Bench, encoder: Encoder, modality: Modality, protocol: Protoc
         return _measure_sparse(bench, encoder, modality, protocol)
     if isinstance(protocol, Retrieval):
         return None if modality == "joint" else _measure_retrieval(bench, encoder, modality, protocol)
+    if isinstance(protocol, Segmentation):
+        return segmentation.measure(bench, encoder, modality, protocol)
     predict = _PROBES[protocol.kind]
     return measure_probe(bench, encoder, modality, lambda problem, seed: predict(problem, protocol, seed))
 

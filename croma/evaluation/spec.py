@@ -73,7 +73,22 @@ class Retrieval(Document):
     """Of the ridge regression from one sensor's embeddings to the other's."""
 
 
-Protocol = Annotated[Knn | Linear | Mlp | KMeans | Sparse | Retrieval, Field(discriminator="kind")]
+class Segmentation(Document):
+    """Land cover pixel by pixel from frozen patch encodings; rate and epoch are chosen on the selection split."""
+
+    kind: Literal["segmentation"] = "segmentation"
+    name: ProtocolName = "segmentation"
+    head: Literal["linear", "decoder"] = "linear"
+    """`linear`: one matrix from a patch's encoding to its pixels. `decoder`: upsampling convolutions over patches."""
+    chips: int = Field(500, ge=1)
+    """At most this many of each split: patch encodings are large."""
+    learning_rates: tuple[Positive, ...] = Field((1e-3, 3e-3), min_length=1)
+    weight_decay: float = Field(0.01, ge=0)
+    epochs: int = Field(30, ge=1)
+    batch: int = Field(16, ge=1)
+
+
+Protocol = Annotated[Knn | Linear | Mlp | KMeans | Sparse | Retrieval | Segmentation, Field(discriminator="kind")]
 """Any of them; see `croma.evaluation.protocols`."""
 
 _ONE_LABEL = ("kmeans",)

@@ -84,7 +84,7 @@ def make_encoders(source: Source, spec: EvalSpec) -> list[Encoder]:
     trained = Network("trained", source.model, source.constants, source.fingerprint, spec.precision)
     baselines: Mapping[Baseline, Encoder] = {
         "untrained": untrained(source.model.spec, source.constants, spec.precision),
-        "band-statistics": BandStatistics(),
+        "band-statistics": BandStatistics(source.constants, trained.image_size, source.model.spec.patch),
     }
     return [trained, *(baselines[baseline] for baseline in spec.baselines)]
 

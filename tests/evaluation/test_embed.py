@@ -10,7 +10,9 @@ from croma.evaluation.encoders import BandStatistics, Network, untrained
 from croma.evaluation.scores import MODALITIES
 from croma.shards.dataset import Dataset
 from croma.shards.reader import read_chips
-from tests.evaluation.world import CONSTANTS, SPEC
+from tests.evaluation.world import CONSTANTS, SIZE, SPEC
+
+STATISTICS = BandStatistics(CONSTANTS, SIZE, 8)
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +41,7 @@ def test_vectors_are_those_of_the_network_chip_by_chip(tiny: Dataset, network: N
 
 
 def test_nothing_is_computed_twice(tiny: Dataset, tmp_path: Path, counted: list[object]) -> None:
-    encoder, root = BandStatistics(), str(tmp_path)
+    encoder, root = STATISTICS, str(tmp_path)
     rows = tiny.table("train")
     radar = embed.embed(encoder, tiny, rows, ["radar"], root)
     assert len(counted) == 2
@@ -52,8 +54,8 @@ def test_nothing_is_computed_twice(tiny: Dataset, tmp_path: Path, counted: list[
 
 def test_a_new_version_embeds_its_new_shards_alone(tiny: Dataset, tmp_path: Path, counted: list[object]) -> None:
     old = tiny.table("train").slice(0, 20)
-    embed.embed(BandStatistics(), tiny, old, ["radar"], str(tmp_path))
-    embed.embed(BandStatistics(), tiny, tiny.table("train"), ["radar"], str(tmp_path))
+    embed.embed(STATISTICS, tiny, old, ["radar"], str(tmp_path))
+    embed.embed(STATISTICS, tiny, tiny.table("train"), ["radar"], str(tmp_path))
     assert [len(call[2]) for call in counted] == [20, 10]
 
 
@@ -61,11 +63,11 @@ def test_other_pixels_under_the_same_name_are_embedded_again(
     tiny: Dataset, tmp_path: Path, counted: list[object]
 ) -> None:
     rows = tiny.table("train").slice(0, 20)
-    embed.embed(BandStatistics(), tiny, rows, ["radar"], str(tmp_path))
+    embed.embed(STATISTICS, tiny, rows, ["radar"], str(tmp_path))
     position = rows.schema.get_field_index("crc32")
     changed = rows.set_column(position, "crc32", [[crc + 1 for crc in rows["crc32"].to_pylist()]])
     with pytest.raises(Exception, match="damaged"):
-        embed.embed(BandStatistics(), tiny, changed, ["radar"], str(tmp_path))
+        embed.embed(STATISTICS, tiny, changed, ["radar"], str(tmp_path))
     assert len(counted) == 2
 
 
@@ -84,8 +86,9 @@ def test_fingerprints_tell_apart_what_changes_a_vector(network: Network) -> None
         ),
         Network("trained", network.model, CONSTANTS, "others", "float32", torch.device("cpu")),
     ]
-    assert len({network.fingerprint, *(other.fingerprint for other in others)}) == 5
-    assert untrained(SPEC, CONSTANTS, "float32").fingerprint == network.fingerprint
+    others.append(network.resized(24))
+    assert len({encoder.fingerprint("pooled") for encoder in [network, *others]}) == 6
+    assert untrained(SPEC, CONSTANTS, "float32").fingerprint("pooled") == network.fingerprint("pooled")
 
 
 def test_bfloat16_is_close(tiny: Dataset, network: Network) -> None:
@@ -110,7 +113,7 @@ def test_an_untrained_network_is_always_the_same_and_leaves_the_generator_alone(
 def test_band_statistics_are_means_and_deviations_of_valid_pixels(tiny: Dataset) -> None:
     rows = tiny.table("test").slice(4, 2).to_pylist()
     (raw,) = embed.read_batches(tiny, rows, 2)
-    found = BandStatistics().encode(raw, MODALITIES, "pooled")
+    found = STATISTICS.encode(raw, MODALITIES, "pooled")
     assert {modality: vectors.shape[1] for modality, vectors in found.items()} == {
         "radar": 4,
         "optical": 24,
@@ -138,9 +141,28 @@ def test_band_statistics_leave_out_what_was_not_measured() -> None:
         60: torch.full((1, 2, 4, 4), 500, dtype=torch.uint16),
     }
     raw = RawBatch(radar=radar, optical=optical, keys=torch.zeros(1, dtype=torch.int64), ids=("a",))
-    found = BandStatistics().encode(raw, MODALITIES, "pooled")
+    found = STATISTICS.encode(raw, MODALITIES, "pooled")
     assert found["radar"].tolist() == [[-10.0, 0.0, 0.0, 0.0]]
     assert found["optical"][0, 2:4].tolist() == [0.0, 0.0]
     assert found["optical"][0, :2].tolist() == [500.0, 0.0]
-    with pytest.raises(ValueError, match="no patches"):
-        BandStatistics().encode(raw, MODALITIES, "patches")
+
+
+def test_band_statistics_of_patches_are_those_of_the_image_that_a_network_sees(tiny: Dataset) -> None:
+    (raw,) = embed.read_batches(tiny, tiny.table("test").slice(0, 2).to_pylist(), 2)
+    found = STATISTICS.encode(raw, MODALITIES, "patches")
+    assert {modality: vectors.shape for modality, vectors in found.items()} == {
+        "radar": (2, 36, 4),
+        "optical": (2, 36, 24),
+        "joint": (2, 36, 28),
+    }
+    vh = ((raw.radar[1, 1].float() + 30) / 20).clamp(0, 1)[8:16, 16:24]
+    expected = torch.stack([vh.mean(), vh.std(correction=0)])
+    torch.testing.assert_close(found["radar"][1, 6 + 2, 2:], expected)
+
+
+def test_an_encoder_looks_at_the_middle_of_a_chip(tiny: Dataset, network: Network) -> None:
+    (raw,) = embed.read_batches(tiny, tiny.table("test").slice(0, 1).to_pylist(), 1)
+    whole = STATISTICS.encode(raw, ["radar"], "patches")["radar"].unflatten(1, (6, 6))
+    middle = STATISTICS.resized(32).encode(raw, ["radar"], "patches")["radar"].unflatten(1, (4, 4))
+    torch.testing.assert_close(middle, whole[:, 1:5, 1:5])
+    assert network.resized(32).encode(raw, ["joint"], "patches")["joint"].shape == (1, 16, SPEC.encoder_dim)

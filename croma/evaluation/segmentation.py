@@ -1,0 +1,130 @@
+"""Segmentation by a light head on frozen patch encodings.
+
+`linear`: each patch's encoding says the class of all its pixels by one matrix. `decoder`: upsampling convolutions.
+The head's rate and epoch are chosen on the selection split by mIoU.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from croma.evaluation.bench import Bench, Outcome
+from croma.evaluation.encoders import Encoder
+from croma.evaluation.maps import IGNORED, Maps, confusion_by_block, load_maps, pixel_codes, segmentation_values
+from croma.evaluation.metrics import from_confusion
+from croma.evaluation.scores import Modality
+from croma.evaluation.spec import Segmentation
+from croma.model.patches import unpatchify
+
+
+class Head(NamedTuple):
+    """A trained head, ready for maps of any size."""
+
+    model: nn.Module
+    mean: Tensor
+    """(d,) of the fit split's tokens, which the head sees standardised."""
+    gain: Tensor
+    note: str
+
+    @torch.no_grad()
+    def say(self, tokens: Tensor) -> Tensor:
+        """Class numbers (n, size, size) of tokens (n, patches, d)."""
+        pieces = torch.split((tokens - self.mean) * self.gain, 16)
+        return torch.cat([self.model(piece).argmax(1) for piece in pieces])
+
+
+def measure(bench: Bench, encoder: Encoder, modality: Modality, spec: Segmentation) -> Outcome:
+    """miou, pixel-accuracy and macro-f1 over the labelled pixels of the scored chips."""
+    codes = pixel_codes(bench, spec.chips, encoder.image_size)
+    parts = bench.task.fit, bench.task.select, bench.task.score
+    fit, select, score = (
+        load_maps(bench, encoder, modality, part, codes, spec.chips, encoder.image_size) for part in parts
+    )
+    head = train_head(fit, select, len(codes), spec, bench.spec.seeds[0])
+    return score_head(bench, head, score, len(codes))
+
+
+def score_head(bench: Bench, head: Head, score: Maps, classes: int) -> Outcome:
+    """What a head says of the scored chips, measured."""
+    counts = confusion_by_block(head.say(score.tokens), score.labels, classes, score.block, bench.blocks)
+    return Outcome(segmentation_values(counts, bench), len(score.labels), head.note)
+
+
+def train_head(fit: Maps, select: Maps, classes: int, spec: Segmentation, seed: int) -> Head:
+    """The head, of all rates and epochs, with the highest mIoU on the selection split."""
+    flat = fit.tokens.flatten(0, 1)
+    std = flat.std(0, correction=0)
+    mean, gain = flat.mean(0), torch.where(std > 1e-9, 1 / std, 0.0)
+    heads = [_train(fit, select, classes, spec, rate, seed, mean, gain) for rate in spec.learning_rates]
+    return max(heads, key=lambda found: found[0])[1]
+
+
+def _train(
+    fit: Maps, select: Maps, classes: int, spec: Segmentation, rate: float, seed: int, mean: Tensor, gain: Tensor
+) -> tuple[float, Head]:
+    generator = torch.Generator().manual_seed(seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = make_head(spec, fit.tokens.shape[2], classes, fit.labels.shape[1] ** 2 // fit.tokens.shape[1])
+    optimiser = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=spec.weight_decay)
+    best, kept, chosen = -1.0, {name: value.clone() for name, value in model.state_dict().items()}, 0
+    for epoch in range(1, spec.epochs + 1):
+        for rows in torch.split(torch.randperm(len(fit.labels), generator=generator), spec.batch):
+            logits = model((fit.tokens[rows] - mean) * gain)
+            optimiser.zero_grad()
+            cross_entropy(logits, fit.labels[rows], ignore_index=IGNORED).backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+        worth = _miou(Head(model, mean, gain, ""), select, classes)
+        if worth > best:
+            best, kept, chosen = worth, {name: value.clone() for name, value in model.state_dict().items()}, epoch
+    model.load_state_dict(kept)
+    return best, Head(model, mean, gain, f"rate={rate:g} epoch={chosen}")
+
+
+def _miou(head: Head, maps: Maps, classes: int) -> float:
+    counts = confusion_by_block(head.say(maps.tokens), maps.labels, classes, maps.block * 0, 1)
+    return float(from_confusion(counts)["miou"][0])
+
+
+class LinearHead(nn.Module):
+    """Each patch's pixels from its own encoding: (b, n, d) to (b, C, h, w), for any square number of patches."""
+
+    def __init__(self, dim: int, classes: int, patch: int) -> None:
+        super().__init__()
+        self.classes, self.patch = classes, patch
+        self.linear = nn.Linear(dim, classes * patch * patch)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Logits (b, C, h, w)."""
+        side = round(tokens.shape[1] ** 0.5)
+        return unpatchify(self.linear(tokens), (side, side), self.patch)
+
+
+class DecoderHead(nn.Module):
+    """Upsampling by 2 with every convolution until pixels are reached."""
+
+    def __init__(self, dim: int, classes: int, patch: int) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        width = dim
+        for step in range(patch.bit_length() - 1):
+            narrow = max(128 >> step, 16)
+            layers += [nn.ConvTranspose2d(width, narrow, 2, 2), nn.GELU()]
+            layers += [nn.Conv2d(narrow, narrow, 3, padding=1), nn.GELU()]
+            width = narrow
+        self.layers = nn.Sequential(*layers, nn.Conv2d(width, classes, 1))
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Logits (b, C, h, w)."""
+        side = round(tokens.shape[1] ** 0.5)
+        image = torch.unflatten(tokens.transpose(1, 2), 2, (side, side))
+        found: Tensor = self.layers(image)
+        return found
+
+
+def make_head(spec: Segmentation, dim: int, classes: int, pixels: int) -> nn.Module:
+    """A head for patches of `pixels` pixels."""
+    patch = round(pixels**0.5)
+    return (LinearHead if spec.head == "linear" else DecoderHead)(dim, classes, patch)
