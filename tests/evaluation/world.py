@@ -12,7 +12,7 @@ from croma.model.croma import Croma
 from croma.model.spec import ModelSpec
 from croma.model.weights import Card, save_weights
 from croma.shards import index
-from croma.shards.card import ChipRow, ShardCard, measure
+from croma.shards.card import ChipRow, ShardCard
 from croma.shards.dataset import Header, card_address, shard_address, write_header
 from croma.shards.layout import ChipLayout
 from croma.shards.ref import DatasetRef
@@ -105,7 +105,7 @@ def store_shard(uri: str, folder: Path, shard: str, split: Split, chips: list[Ch
         bytes=written.size,
         sha256=written.sha256,
         rows=tuple(rows),
-        statistics={"radar": measure("radar", np.nan_to_num(np.stack([c.radar for c in chips], 1), nan=-14.0))},
+        statistics={},
         rejections=(),
     )
     storage.write(card_address(uri, shard), card.to_json())
