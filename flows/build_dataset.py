@@ -32,8 +32,9 @@ def build_dataset(spec: BuildSpec, site: Site | None = None) -> DatasetRef:
     """
     site = site or Site.load()
     prepared = plan_dataset(spec, site.catalog, site.dataset(spec.name))
-    with ThreadPoolTaskRunner(max_workers=site.threads) as runner:
-        batches = _batches(prepared.shards)
+    batches = _batches(prepared.shards)
+    runner: ThreadPoolTaskRunner[list[str]] = ThreadPoolTaskRunner(max_workers=site.threads)
+    with runner:
         futures = [runner.submit(fill_shards, {"uri": prepared.uri, "shards": batch}) for batch in batches]
         for future in futures:
             future.result()

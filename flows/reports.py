@@ -1,5 +1,7 @@
 """What a person sees of a run in the Prefect UI: artifacts in Markdown and tables."""
 
+from collections.abc import Sequence
+
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from croma.building.prepare import Prepared, Survey
@@ -19,14 +21,19 @@ def publish_dataset(prepared: Prepared, ref: DatasetRef) -> None:
         description=f"Dataset {ref}",
         markdown=f"## {ref}\n\n{_markdown(['split', 'chips'], rows)}\n\n{_survey(prepared.survey)}",
     )
-    refused = [{"reason": reason, "pairs": count, "when": "cut"} for reason, count in ledger.counts(ref.uri).most_common()]
+    refused = [
+        {"reason": reason, "pairs": count, "when": "cut"} for reason, count in ledger.counts(ref.uri).most_common()
+    ]
     refused += [{"reason": r, "pairs": n, "when": "planned"} for r, n in prepared.survey.left_out.items()]
     create_table_artifact(key=f"refused-{name}", description=f"Refused, {ref}", table=refused)
 
 
 def publish_training(result: TrainResult) -> None:
     """What was learnt: steps, losses, where the weights are."""
-    rows = [["steps", result.steps], *[[name, f"{value:.4f}"] for name, value in sorted(result.losses.items())]]
+    rows: list[list[object]] = [
+        ["steps", result.trained.step],
+        *[[name, f"{x:.4f}"] for name, x in sorted(result.trained.losses.items())],
+    ]
     text = f"## {result.run}\n\nDataset `{result.dataset}`, weights `{result.weights}`\n\n{_markdown(['', ''], rows)}"
     create_markdown_artifact(key=f"training-{_key(result.run)}", description=result.run, markdown=text)
 
@@ -63,7 +70,7 @@ def _survey(survey: Survey) -> str:
     return f"### This run\n\n{_markdown(['', ''], rows)}\n\n{examples}"
 
 
-def _markdown(headings: list[str], rows: list[list[object]]) -> str:
+def _markdown(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     lines = ["| " + " | ".join(headings) + " |", "|" + " --- |" * len(headings)]
     return "\n".join([*lines, *("| " + " | ".join(str(value) for value in row) + " |" for row in rows)])
 

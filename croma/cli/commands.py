@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from croma import storage
 from croma.cli import show
 from croma.errors import ContractError, InputError
 from croma.recipes.recipe import Recipe, load_recipe, recipe_names
@@ -109,13 +110,12 @@ def demo(
     home: Annotated[Path, typer.Option(help="Where the demo keeps everything it makes.")] = Path(".croma"),
 ) -> None:
     """The main job, offline: a simulated stretch of Earth behind a real STAC API, then `run`."""
-    from croma.simulate.server import serve
     from croma.simulate.spec import DEMO
     from croma.simulate.world import build_world
 
     show.console.print("Making a stretch of Earth (two years of Sentinel-1 and Sentinel-2 scenes)")
     world = build_world(DEMO, home / "world")
-    with serve(world) as address:
+    with world.serve() as address:
         site = _site(catalog=address, storage=str(home / "storage"), home=home)
         from flows.end_to_end import end_to_end
 
@@ -131,9 +131,14 @@ def export(
     ] = "croma",
 ) -> None:
     """Write weights for use elsewhere."""
-    from croma.model import weights as door
+    if format == "safetensors":
+        storage.download(weights, to)
+    else:
+        from croma.evaluation.sources import open_weights
+        from croma.model.published import save_published
 
-    door.export(weights, to, format)
+        with open_weights(weights) as source:
+            save_published(source.model, to)
     show.out.print(f"wrote {to}")
 
 

@@ -1,15 +1,24 @@
 """What the command line prints: tables on a terminal, plain lines in a log."""
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import pyarrow.compute as pc
 from rich.console import Console
 from rich.table import Table
 
+from croma.building.prepare import Survey
 from croma.chip import SPLITS
+from croma.evaluation.scores import Score, Scorecard
 from croma.sensors import SENTINEL_1_RTC, SENTINEL_2_L2A
-from croma.shards.dataset import Dataset
+from croma.shards import ledger
+from croma.shards.dataset import Dataset, open_dataset
 from croma.shards.delta import Version
+from croma.training.spec import TrainResult
+from flows.site import Site
+
+if TYPE_CHECKING:
+    from flows.end_to_end import Outcome
 
 console = Console(stderr=True, highlight=False)
 """For messages: errors, progress."""
@@ -87,3 +96,78 @@ def _times(opened: Dataset) -> list[tuple[str, object]]:
 def _gap(part: object) -> str:
     gaps = pc.abs(part["gap_hours"])  # type: ignore[index]
     return f"{pc.quantile(gaps, 0.5)[0].as_py():.1f} h" if len(gaps) else "-"
+
+
+def plan(survey: Survey) -> None:
+    """Print what a build would make."""
+    facts(
+        [
+            ("dataset", survey.uri),
+            ("scenes", ", ".join(f"{count} {name}" for name, count in survey.scenes.items()) or "none"),
+            ("pairs to cut", ", ".join(f"{count} {split}" for split, count in survey.chips.items())),
+            ("shards", survey.shards),
+            ("there already", survey.known),
+            ("refused before", survey.refused_before),
+        ]
+    )
+    left_out = [("place", reason, count) for reason, count in survey.left_out.items()]
+    unused = [("scene", reason, count) for reason, count in survey.unused_scenes.items()]
+    if left_out or unused:
+        rows = [(*row, survey.examples.get(row[1], "")) for row in left_out + unused]
+        table(rows, "left out", "because", "count", "for example")
+
+
+def training(result: TrainResult) -> None:
+    """Print what was learnt."""
+    trained = result.trained
+    losses = ", ".join(f"{name} {value:.3f}" for name, value in sorted(trained.losses.items()))
+    facts(
+        [
+            ("run", result.run),
+            ("dataset", f"{result.dataset}, {result.chips} chips"),
+            ("steps", f"{trained.step} with {trained.workers} workers, {trained.samples_per_second:.0f} samples/s"),
+            ("losses", losses),
+            ("weights", result.weights),
+        ]
+    )
+
+
+def scores(card: Scorecard) -> None:
+    """Print scores beside the baselines, and the verdict."""
+    encoders = list(dict.fromkeys(score.encoder for score in card.scores))
+    keys = list(dict.fromkeys(score.key for score in card.scores))
+    found = {(score.key, score.encoder): score for score in card.scores}
+    rows = [(key, *(_score(found.get((key, encoder))) for encoder in encoders)) for key in keys]
+    table(rows, "score", *encoders)
+    verdict = card.verdict
+    out.print(f"verdict: {'passed' if verdict.passed else 'refused'}")
+    for condition in verdict.failures:
+        out.print(f"  not met: {condition.asked}; found {condition.found}")
+
+
+def outcome(result: "Outcome", site: Site) -> None:
+    """Print the short story of a whole run, and where to look."""
+    out.rule("dataset")
+    dataset(open_dataset(result.dataset))
+    refused = ledger.counts(result.dataset.uri)
+    if refused:
+        out.print("refused: " + ", ".join(f"{count} {reason}" for reason, count in refused.most_common()))
+    out.rule("training")
+    training(result.training)
+    out.rule("evaluation")
+    scores(result.scorecard)
+    out.rule("where to look")
+    facts(
+        [
+            ("chips", f"croma inspect {result.dataset}"),
+            ("runs and flows", f"croma serve --home {site.home}" if not site.tracking else site.tracking),
+            ("weights", f"croma export {result.training.weights} croma.pt"),
+        ]
+    )
+
+
+def _score(score: Score | None) -> str:
+    if score is None:
+        return "-"
+    interval = "" if score.low is None or score.high is None else f" [{score.low:.3f}, {score.high:.3f}]"
+    return f"{score.value:.3f}{interval}"
