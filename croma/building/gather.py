@@ -6,8 +6,10 @@ from math import ceil
 
 from croma.building.spec import BuildSpec
 from croma.catalog.dialects import Dialect
+from croma.catalog.find import find
+from croma.catalog.found import Found
 from croma.catalog.scene import Refusal, Scene
-from croma.catalog.search import PATIENT, Found, Patience, search
+from croma.catalog.search import PATIENT, Patience
 from croma.extent import TimeWindow
 
 
@@ -32,14 +34,14 @@ def gather(spec: BuildSpec, address: str, dialect: Dialect, patience: Patience =
         TransientError: the catalog fails, every time it is asked.
     """
 
-    def find(collection: str, window: TimeWindow | None, label_asset: str | None = None) -> Found:
-        return search(address, dialect, collection, spec.area, window, label_asset=label_asset, patience=patience)
+    def look_for(collection: str, window: TimeWindow | None, label_asset: str | None = None) -> Found:
+        return find(address, dialect, collection, spec.area, window, label_asset=label_asset, patience=patience)
 
     days = timedelta(days=ceil(spec.pair.max_gap_hours / 24))
     around = TimeWindow(start=spec.window.start - days, end=spec.window.end + days)
-    optical = find(spec.optical, spec.window)
-    radar = find(spec.radar, around)
-    labels = find(spec.labels.collection, None, spec.labels.asset) if spec.labels else Found(scenes=(), refused=())
+    optical = look_for(spec.optical, spec.window)
+    radar = look_for(spec.radar, around)
+    labels = look_for(spec.labels.collection, None, spec.labels.asset) if spec.labels else Found(scenes=(), refused=())
     return Gathered(
         optical=optical.scenes,
         radar=radar.scenes,

@@ -209,17 +209,25 @@ ADDRESSES: Mapping[str, str] = MappingProxyType(
 """Catalogs that are known by name."""
 
 
+def is_snapshot(address: str) -> bool:
+    """Whether an address names stac-geoparquet (`croma.catalog.snapshot`) rather than a STAC API."""
+    return address.rstrip("/").endswith((".parquet", ".geoparquet"))
+
+
 def address_of(catalog: str) -> str:
-    """The address of a catalog given by its name or its address.
+    """The address of a catalog given by its name or its address: a STAC API, or a snapshot of one.
 
     Raises:
         InputError: it is neither.
     """
     if catalog in ADDRESSES:
         return ADDRESSES[catalog]
-    if urlsplit(catalog).scheme not in ("http", "https"):
+    if urlsplit(catalog).scheme not in ("http", "https") and not is_snapshot(catalog):
         known = ", ".join(ADDRESSES)
-        raise InputError(f"catalog {catalog!r}: expected the address of a STAC API (http…) or one of {known}")
+        raise InputError(
+            f"catalog {catalog!r}: expected the address of a STAC API (http…), of stac-geoparquet (….parquet) "
+            f"or one of {known}"
+        )
     return catalog
 
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import pystac
-import shapely
 from pystac_client import Client
 from pystac_client.errors import ClientTypeError
 from pystac_client.exceptions import APIError
@@ -23,8 +22,8 @@ from urllib3 import Retry
 
 from croma.catalog.dialects import Dialect
 from croma.catalog.footprint import area_in_degrees
-from croma.catalog.query import Query, matches, queries
-from croma.catalog.scene import Refusal, Scene
+from croma.catalog.found import Found, from_items
+from croma.catalog.query import Query, queries
 from croma.errors import InputError, TransientError
 from croma.extent import AreaOfInterest, TimeWindow
 
@@ -68,16 +67,6 @@ class Patience:
 
 
 PATIENT = Patience()
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Found:
-    """What a search found. The same on every server that holds the same items."""
-
-    scenes: tuple[Scene, ...]
-    """Sorted by time, then id."""
-    refused: tuple[Refusal, ...]
-    """Items that match but cannot be used, sorted by id."""
 
 
 class _TooLargeError(TransientError):
@@ -190,16 +179,10 @@ def search(
     for query in queries(name, place, window, dialect.page_size):
         for item in _collect(client, query):
             items.setdefault(str(item.get("id")), item)
-    shapely.prepare(place)
-    matching = [item for item in items.values() if matches(item, name, place, window)]
-    if not matching:
+    found = from_items(items.values(), dialect, collection, place, window, label_asset)
+    if not found.scenes and not found.refused:
         _check_collection(client, address, name)
-    logger.info("%s: %d items of %s, %d of them match", address, len(items), name, len(matching))
-    results = [dialect.scene(item, collection, label_asset) for item in matching]
-    return Found(
-        scenes=tuple(sorted((r for r in results if isinstance(r, Scene)), key=lambda s: (s.time, s.id))),
-        refused=tuple(sorted((r for r in results if isinstance(r, Refusal)), key=lambda r: r.scene)),
-    )
+    return found
 
 
 def _open(address: str, patience: Patience) -> Client:

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from croma.catalog.dialects import GENERIC
-from croma.catalog.search import Found, search
+from croma.catalog.find import find
+from croma.catalog.found import Found
 from croma.errors import InputError
 from croma.extent import AreaOfInterest, TimeWindow
 from tests.catalog.builders import item, optical, polygon, radar
@@ -59,12 +60,12 @@ def world() -> list[dict[str, Any]]:
 
 
 class CatalogContract:
-    """Laws of `croma.catalog.search.search`."""
+    """Laws of `croma.catalog.find.find`."""
 
     def find(
         self, address: str, collection: str = "sentinel-2-l2a", area: AreaOfInterest = AREA, **kwargs: Any
     ) -> Found:
-        return search(address, GENERIC, collection, area, kwargs.pop("window", JUNE), **kwargs)
+        return find(address, GENERIC, collection, area, kwargs.pop("window", JUNE), **kwargs)
 
     def test_exactly_what_matches_in_a_fixed_order(self, address: str) -> None:
         found = self.find(address)
@@ -86,7 +87,7 @@ class CatalogContract:
     def test_small_pages_lose_nothing(self, address: str) -> None:
         from dataclasses import replace
 
-        found = search(address, replace(GENERIC, page_size=3), "sentinel-2-l2a", AREA, JUNE)
+        found = find(address, replace(GENERIC, page_size=3), "sentinel-2-l2a", AREA, JUNE)
         assert found == self.find(address)
 
     def test_other_collections(self, address: str) -> None:

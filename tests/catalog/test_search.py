@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from croma.catalog.dialects import EARTH_SEARCH, GENERIC
-from croma.catalog.search import Found, Patience, search
+from croma.catalog.found import Found
+from croma.catalog.search import Patience, search
 from croma.errors import InputError, TransientError
 from tests.catalog.builders import optical
 from tests.catalog.contract import AREA, JUNE, CatalogContract, world
