@@ -40,13 +40,40 @@ def gather(rows: Tensor) -> Tensor:
     return gathered
 
 
+def share(total: int, part: int, parts: int) -> slice:
+    """Part `part` of `total` things dealt to `parts`: contiguous, equal to within one."""
+    return slice(total * part // parts, total * (part + 1) // parts)
+
+
+def gather_shares(rows: Tensor, total: int) -> Tensor:
+    """The rows of all workers in the order of their ranks, without gradient.
+
+    Args:
+        rows: (b, …), where b is this worker's `share` of `total`.
+        total: rows of all workers together.
+
+    Returns:
+        (total, …).
+    """
+    world = world_size()
+    if world == 1:
+        return rows.detach().clone()
+    most = -(-total // world)
+    padded = rows.new_zeros((most, *rows.shape[1:]))
+    padded[: len(rows)] = rows.detach()
+    everyone = [torch.empty_like(padded) for _ in range(world)]
+    dist.all_gather(everyone, padded)
+    lengths = [(part := share(total, number, world)).stop - part.start for number in range(world)]
+    return torch.cat([part[:length] for part, length in zip(everyone, lengths, strict=True)])
+
+
 class _Gather(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, rows: Tensor) -> Tensor:
         ctx.rows = len(rows)
-        everyone = rows.new_empty((len(rows) * world_size(), *rows.shape[1:]))
-        dist.all_gather_into_tensor(everyone, rows.contiguous())
-        return everyone
+        everyone = [torch.empty_like(rows, memory_format=torch.contiguous_format) for _ in range(world_size())]
+        dist.all_gather(everyone, rows.contiguous())
+        return torch.cat(everyone)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Tensor:

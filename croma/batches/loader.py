@@ -17,9 +17,10 @@ import torch
 from torch import Tensor
 
 from croma.batches.batch import RawBatch
-from croma.batches.order import Draw, Order, share
+from croma.batches.order import Draw, Order
 from croma.batches.source import ChipTable, Source
 from croma.batches.spec import Reading
+from croma.distributed import share
 from croma.errors import ContractError
 from croma.sensors import SENTINEL_2_L2A
 from croma.shards.layout import Plane

@@ -20,6 +20,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from croma.distributed import share
+
 Integers = npt.NDArray[np.int64]
 _Words = npt.NDArray[np.uint64]
 
@@ -137,11 +139,6 @@ class Order:
         """A random word for every number, another one in every epoch and for every use."""
         key = mix(np.array([self._base ^ (epoch * 8 + use)], np.uint64))
         return mix(key + numbers.astype(np.uint64) * _GOLDEN)
-
-
-def share(total: int, rank: int, world: int) -> slice:
-    """The part of `total` things that is rank `rank`'s of `world`: contiguous, equal to within one."""
-    return slice(total * rank // world, total * (rank + 1) // world)
 
 
 def mix(state: _Words) -> _Words:

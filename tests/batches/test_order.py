@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from croma.batches import draws
-from croma.batches.order import Integers, Order, cut_into_runs, mix, share
+from croma.batches.order import Integers, Order, cut_into_runs, mix
+from croma.distributed import share
 
 
 def make_order(
