@@ -15,7 +15,7 @@ from croma import storage
 from croma.building.labels import Place, label
 from croma.building.shard_plan import ShardPlan
 from croma.building.spool import Spool
-from croma.building.statistics import chip_statistics, merged
+from croma.building.statistics import chip_moments, together
 from croma.chip import Chip, Rejection
 from croma.errors import UnusableError
 from croma.raster.cut import Cut, Subject, cut, unreadable
@@ -24,6 +24,7 @@ from croma.sensors import Role
 from croma.shards.card import BandStatistics, ChipRow, RejectionRow, ShardCard
 from croma.shards.dataset import card_address, read_card, shard_address
 from croma.shards.layout import ChipLayout
+from croma.shards.moments import Moments
 from croma.shards.writer import Written, write_shard
 
 BATCH = 192 << 20
@@ -74,26 +75,32 @@ def _finished(plan: ShardPlan, root: str, verify: bool) -> ShardCard | None:
 def _fill(plan: ShardPlan, root: str, signer: Signer, threads: int) -> ShardCard:
     layout = ChipLayout(size=plan.chip_size, label=plan.labels is not None)
     refused: dict[int, Rejection] = {}
-    statistics: dict[int, dict[Role, BandStatistics]] = {}
+    counted: dict[Role, Moments] = {}
     with (
         TemporaryDirectory(prefix="croma-") as scratch,
         Spool(layout, scratch) as spool,
         ThreadPoolExecutor(threads) as pool,
     ):
         for batch in _batches(plan, layout):
-            for number, result in zip(batch, _cut(plan, batch, signer, pool), strict=True):
+            results = _cut(plan, batch, signer, pool)
+            # Sums are taken in the order of the batches, which is that of the plan's scenes, so that they repeat.
+            for number, result, found in zip(batch, results, pool.map(_count, results), strict=True):
+                counted = together(counted, found)
                 if isinstance(result, Rejection):
                     refused[number] = result
                 else:
-                    statistics[number] = chip_statistics(result.chip, result.clear)
                     spool.put(number, result.chip)
-        written, heads = NOTHING, [spool.head(number) for number in sorted(statistics)]
+        written, heads = NOTHING, spool.heads()
         if heads:
             path = Path(scratch, "shard.tar")
-            written = write_shard(path, spool.chips(sorted(statistics)), layout)
+            written = write_shard(path, spool.chips(), layout)
             storage.upload(path, shard_address(root, plan.split, plan.id))
-    in_order = [statistics[number] for number in sorted(statistics)]
-    return _card(plan, written, heads, merged(in_order), [refused[number] for number in sorted(refused)])
+    statistics = {role: found.statistics() for role, found in counted.items()}
+    return _card(plan, written, heads, statistics, [refused[number] for number in sorted(refused)])
+
+
+def _count(result: Cut | Rejection) -> dict[Role, Moments]:
+    return chip_moments(result.chip, result.clear) if isinstance(result, Cut) else {}
 
 
 def _batches(plan: ShardPlan, layout: ChipLayout) -> Iterator[list[int]]:

@@ -33,17 +33,21 @@ def label(places: Sequence[Place], size: int, signer: Signer, pool: Executor) ->
     Raises:
         TransientError: a server does not answer.
     """
-    wants = [Want(scene, LABEL, chip.cell.geobox(size)) for chip, scenes in places for scene in scenes]
-    patches = iter(read_wants(wants, signer, pool))
+    wants = [
+        Want(scene, LABEL, chip.cell.geobox(size), np.zeros((size, size), np.uint8))
+        for chip, scenes in places
+        for scene in scenes
+    ]
+    found = iter(zip(wants, read_wants(wants, signer, pool), strict=True))
     results: list[Chip | UnusableError] = []
     for chip, scenes in places:
         plane = np.zeros((size, size), np.uint8)
         fault: UnusableError | None = None
-        for patch in [next(patches) for _ in scenes]:
-            if isinstance(patch, UnusableError):
-                fault = fault or patch
+        for want, result in [next(found) for _ in scenes]:
+            if isinstance(result, UnusableError):
+                fault = fault or result
             else:
-                np.copyto(plane, patch.pixels, where=patch.pixels != 0)
+                np.copyto(plane, want.out, where=want.out != 0)
         results.append(fault or replace(chip, label=plane, facts=chip.facts | summary(plane)))
     return results
 

@@ -1,6 +1,6 @@
 """Chips kept on disk between cutting and writing: they are cut scene by scene, and written in another order."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from tempfile import SpooledTemporaryFile
 from types import TracebackType
@@ -11,12 +11,12 @@ import numpy as np
 from croma.chip import Chip
 from croma.shards.layout import ChipLayout
 
-IN_MEMORY = 256 << 20
+IN_MEMORY = 128 << 20
 """Bytes. Less than that never touches the disk."""
 
 
 class Spool:
-    """Chips by number: put in any order, taken in any order, each held in memory only while it is used."""
+    """Chips by number: put in any order, taken by number, each held in memory only while it is used."""
 
     def __init__(self, layout: ChipLayout, folder: str) -> None:
         """Chips must have `layout`; `folder` is where they go when there are many."""
@@ -42,13 +42,13 @@ class Spool:
         empty = np.empty(0, np.float16)
         self._kept[number] = position, replace(chip, radar=empty, optical={}, label=None)
 
-    def head(self, number: int) -> Chip:
-        """A chip without its pixels."""
-        return self._kept[number][1]
+    def heads(self) -> list[Chip]:
+        """All chips without their pixels, by ascending number."""
+        return [self._kept[number][1] for number in sorted(self._kept)]
 
-    def chips(self, numbers: Sequence[int]) -> Iterator[Chip]:
-        """The chips of these numbers, in this order."""
-        for number in numbers:
+    def chips(self) -> Iterator[Chip]:
+        """All chips, by ascending number."""
+        for number in sorted(self._kept):
             position, chip = self._kept[number]
             self._file.seek(position)
             planes = {

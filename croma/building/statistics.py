@@ -1,7 +1,5 @@
 """What the pixels of a chip add to the statistics of its shard: those that were measured and show the ground."""
 
-from collections.abc import Iterable
-
 import numpy as np
 import numpy.typing as npt
 
@@ -9,13 +7,13 @@ from croma.chip import Chip
 from croma.raster.quality import spread
 from croma.raster.radiometry import SATURATED
 from croma.sensors import SENTINEL_2_L2A, Role
-from croma.shards.card import BandStatistics, measure
+from croma.shards.moments import Moments, moments
 
 Mask = npt.NDArray[np.bool_]
 
 
-def chip_statistics(chip: Chip, clear: Mask | None) -> dict[Role, BandStatistics]:
-    """Statistics of a chip by sensor, bands in the order of `croma.sensors`.
+def chip_moments(chip: Chip, clear: Mask | None) -> dict[Role, Moments]:
+    """Moments of the pixels of a chip by sensor, bands in the order of `croma.sensors`.
 
     Args:
         chip: in stored units.
@@ -27,16 +25,12 @@ def chip_statistics(chip: Chip, clear: Mask | None) -> dict[Role, BandStatistics
         good = (pixels != 0) & (pixels != SATURATED)
         optical.append(pixels[good if clear is None else good & at(clear, pixels.shape[0])])
     radar = [channel[~np.isnan(channel)] for channel in chip.radar]
-    return {"optical": measure("optical", optical), "radar": measure("radar", radar)}
+    return {"optical": moments("optical", optical), "radar": moments("radar", radar)}
 
 
-def merged(parts: Iterable[dict[Role, BandStatistics]]) -> dict[Role, BandStatistics]:
-    """The statistics of several chips together. Sums are taken in the given order, so that they repeat."""
-    total: dict[Role, BandStatistics] = {}
-    for part in parts:
-        for role, statistics in part.items():
-            total[role] = total[role].merge(statistics) if role in total else statistics
-    return total
+def together(total: dict[Role, Moments], part: dict[Role, Moments]) -> dict[Role, Moments]:
+    """The moments of both sets of pixels, by sensor."""
+    return total | {role: total[role].plus(found) if role in total else found for role, found in part.items()}
 
 
 def at(clear: Mask, size: int) -> Mask:

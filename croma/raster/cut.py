@@ -4,7 +4,7 @@ Cloud is judged first, from the one small file that shows it, so that fourteen o
 refused anyway.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -21,9 +21,9 @@ from croma.pairing import Pair
 from croma.raster.quality import (
     SCL,
     SCL_RESOLUTION,
+    Classes,
     Excess,
     Limits,
-    Sky,
     clear,
     hidden,
     missing,
@@ -31,9 +31,9 @@ from croma.raster.quality import (
     radar_nodata,
     sky,
 )
-from croma.raster.radiometry import scaling
-from croma.raster.read import Patch, Signer, Want, read_wants
-from croma.sensors import SENTINEL_1_RTC, SENTINEL_2_L2A, Sensor
+from croma.raster.radiometry import Scaling, scaling
+from croma.raster.read import Reader, Signer, Want, read_wants
+from croma.sensors import SENTINEL_1_RTC, SENTINEL_2_L2A, Band, Sensor
 
 UNREADABLE = "unreadable"
 """Reason of a refusal: a file is missing or broken."""
@@ -57,8 +57,13 @@ class Cut:
     """Which pixels of 20 m show the ground, by the scene classification; None where there is none."""
 
 
-Bands = Mapping[str, Patch]
-"""Patches of one scene by band name."""
+class Canvas(NamedTuple):
+    """The bands of a chip, while they are read."""
+
+    radar: npt.NDArray[np.float16]
+    optical: dict[int, npt.NDArray[np.uint16]]
+    readers: list[Reader]
+    """How they were read."""
 
 
 def cut(
@@ -81,98 +86,112 @@ def cut(
     for number, (subject, scl) in enumerate(zip(subjects, skies, strict=True)):
         if isinstance(scl, UnusableError):
             results[number] = unreadable(subject.pair, scl)
-        elif scl and (excess := hidden(sky(scl.pixels), limits)):
+        elif scl is not None and (excess := hidden(sky(scl), limits)):
             results[number] = _refused(subject, excess, subject.optical.id)
     alive = [number for number in range(len(subjects)) if number not in results]
-    bands = _read_bands([subjects[number] for number in alive], size, signer, pool)
-    for number, read in zip(alive, bands, strict=True):
+    canvases = _read_bands([subjects[number] for number in alive], size, signer, pool)
+    centres = _centres([subjects[number].pair for number in alive], size)
+
+    def judge(number: int, canvas: Canvas | UnusableError, centre: tuple[float, float]) -> Cut | Rejection:
+        if isinstance(canvas, UnusableError):
+            return unreadable(subjects[number].pair, canvas)
         scl = skies[number]
         assert not isinstance(scl, UnusableError)
-        if isinstance(read, UnusableError):
-            results[number] = unreadable(subjects[number].pair, read)
-        else:
-            results[number] = _judge(subjects[number], size, limits, scl, *read)
+        return _judge(subjects[number], limits, scl, canvas, centre)
+
+    results |= zip(alive, pool.map(judge, alive, canvases, centres), strict=True)
     return [results[number] for number in range(len(subjects))]
 
 
 def _read_skies(
     subjects: Sequence[Subject], size: int, signer: Signer, pool: Executor
-) -> list[Patch | UnusableError | None]:
+) -> list[Classes | UnusableError | None]:
     """The scene classification of every subject; None where its scene has none."""
-    having = [number for number, subject in enumerate(subjects) if SCL in subject.optical.assets]
-    wants = [
-        Want(subjects[number].optical, SCL, subjects[number].pair.cell.geobox(size, SCL_RESOLUTION))
-        for number in having
-    ]
-    found = dict(zip(having, read_wants(wants, signer, pool), strict=True))
+    wants: dict[int, Want] = {}
+    for number, (pair, _, optical) in enumerate(subjects):
+        if SCL in optical.assets:
+            box = pair.cell.geobox(size, SCL_RESOLUTION)
+            wants[number] = Want(optical, SCL, box, np.zeros((box.height, box.width), np.uint8))
+    found: dict[int, Classes | UnusableError] = {}
+    for (number, want), result in zip(wants.items(), read_wants(list(wants.values()), signer, pool), strict=True):
+        found[number] = result if isinstance(result, UnusableError) else want.out
     return [found.get(number) for number in range(len(subjects))]
 
 
-def _read_bands(
-    subjects: Sequence[Subject], size: int, signer: Signer, pool: Executor
-) -> list[tuple[Bands, Bands] | UnusableError]:
+def _read_bands(subjects: Sequence[Subject], size: int, signer: Signer, pool: Executor) -> list[Canvas | UnusableError]:
     """All radar and all optical bands of every subject, or the first error among them."""
-    wants: list[Want] = []
-    for subject in subjects:
-        wants += _wants(subject.radar, SENTINEL_1_RTC, subject.pair, size)
-        wants += _wants(subject.optical, SENTINEL_2_L2A, subject.pair, size)
-    patches = iter(read_wants(wants, signer, pool))
-    results: list[tuple[Bands, Bands] | UnusableError] = []
-    for _ in subjects:
-        radar = {band.name: next(patches) for band in SENTINEL_1_RTC.bands}
-        optical = {band.name: next(patches) for band in SENTINEL_2_L2A.bands}
-        broken = [patch for patch in (*radar.values(), *optical.values()) if isinstance(patch, UnusableError)]
-        results.append(broken[0] if broken else (_whole(radar), _whole(optical)))
+    canvases = [_canvas(size) for _ in subjects]
+    wants = [list(_wants(*both, size)) for both in zip(subjects, canvases, strict=True)]
+    found = iter(read_wants([want for bands in wants for want in bands], signer, pool))
+    results: list[Canvas | UnusableError] = []
+    for canvas, bands in zip(canvases, wants, strict=True):
+        fault: UnusableError | None = None
+        for result in [next(found) for _ in bands]:
+            if isinstance(result, UnusableError):
+                fault = fault or result
+            else:
+                canvas.readers.append(result)
+        results.append(fault or canvas)
     return results
 
 
-def _wants(scene: Scene, sensor: Sensor, pair: Pair, size: int) -> Iterable[Want]:
-    for band in sensor.bands:
-        asset = scene.assets.get(band.name)
-        how = scaling(sensor.role, asset.scale, asset.offset) if asset else scaling(sensor.role)
-        yield Want(scene, band.name, pair.cell.geobox(size, band.resolution), how)
+def _canvas(size: int) -> Canvas:
+    sides = {resolution: size * PIXEL // resolution for resolution in SENTINEL_2_L2A.resolutions}
+    optical = {r: np.zeros((len(SENTINEL_2_L2A.at(r)), side, side), np.uint16) for r, side in sides.items()}
+    return Canvas(np.zeros((len(SENTINEL_1_RTC.bands), size, size), np.float16), optical, [])
 
 
-def _whole(patches: Mapping[str, Patch | UnusableError]) -> Bands:
-    return {name: patch for name, patch in patches.items() if isinstance(patch, Patch)}
+def _wants(subject: Subject, canvas: Canvas, size: int) -> Iterable[Want]:
+    """Radar, then optical bands, each going to its place on the canvas."""
+    pair, radar, optical = subject
+    for i, band in enumerate(SENTINEL_1_RTC.bands):
+        yield Want(radar, band.name, pair.cell.geobox(size), canvas.radar[i], _scaling(radar, SENTINEL_1_RTC, band))
+    for i, band in enumerate(SENTINEL_2_L2A.bands):
+        out = canvas.optical[band.resolution][SENTINEL_2_L2A.at(band.resolution).index(i)]
+        box = pair.cell.geobox(size, band.resolution)
+        yield Want(optical, band.name, box, out, _scaling(optical, SENTINEL_2_L2A, band))
+
+
+def _scaling(scene: Scene, sensor: Sensor, band: Band) -> Scaling:
+    asset = scene.assets.get(band.name)
+    return scaling(sensor.role, asset.scale, asset.offset) if asset else scaling(sensor.role)
 
 
 def _judge(
-    subject: Subject, size: int, limits: Limits, scl: Patch | None, radar: Bands, optical: Bands
+    subject: Subject, limits: Limits, scl: Classes | None, canvas: Canvas, centre: tuple[float, float]
 ) -> Cut | Rejection:
-    """Put the bands of a pair together, measure what is missing, and make the chip or refuse it."""
-    decibels = np.stack([radar[band.name].pixels for band in SENTINEL_1_RTC.bands])
-    reflectance = {
-        resolution: np.stack([optical[SENTINEL_2_L2A.bands[i].name].pixels for i in SENTINEL_2_L2A.at(resolution)])
-        for resolution in SENTINEL_2_L2A.resolutions
-    }
-    holes = optical_nodata(reflectance), radar_nodata(decibels)
+    """Measure what a pair lacks, and make the chip or refuse it."""
+    holes = optical_nodata(canvas.optical), radar_nodata(canvas.radar)
     if excess := missing(*holes, limits):
         scene = subject.optical if excess.reason == "optical-nodata" else subject.radar
         return _refused(subject, excess, scene.id)
+    seen = None if scl is None else sky(scl)
+    resampled = "stack" in canvas.readers
     chip = Chip(
         id=subject.pair.chip,
         cell=subject.pair.cell,
-        radar=decibels,
-        optical=reflectance,
+        radar=canvas.radar,
+        optical=canvas.optical,
         label=None,
-        facts=_provenance(subject, size)
-        | _quality(sky(scl.pixels) if scl else None, *holes)
-        | _readers([*radar.values(), *optical.values()]),
+        facts={
+            **_provenance(subject, centre),
+            "cloud": seen and round(seen.cloud, 6),
+            "snow": seen and round(seen.snow, 6),
+            "optical_nodata": round(holes[0], 6),
+            "radar_nodata": round(holes[1], 6),
+            "resampled": resampled,
+            "reader": "stack" if resampled else "window",
+        },
     )
-    return Cut(chip=chip, clear=clear(scl.pixels) if scl and scl.pixels.any() else None)
+    return Cut(chip=chip, clear=clear(scl) if scl is not None and seen else None)
 
 
-def _provenance(subject: Subject, size: int) -> dict[str, Any]:
+def _provenance(subject: Subject, centre: tuple[float, float]) -> dict[str, Any]:
     """The columns of the index that say where and when a chip is from."""
     pair, radar, optical = subject
-    half = size * PIXEL / 2
-    (longitude,), (latitude,) = reproject(
-        f"EPSG:{pair.cell.epsg}", "EPSG:4326", [pair.cell.left + half], [pair.cell.top - half]
-    )
     return {
-        "longitude": round(longitude, 7),
-        "latitude": round(latitude, 7),
+        "longitude": centre[0],
+        "latitude": centre[1],
         "radar_scene": radar.id,
         "optical_scene": optical.id,
         "radar_time": radar.time.isoformat(),
@@ -186,20 +205,18 @@ def _provenance(subject: Subject, size: int) -> dict[str, Any]:
     }
 
 
-def _quality(found: Sky | None, optical: float, radar: float) -> dict[str, Any]:
-    """The columns of the index that say how good a chip is."""
-    return {
-        "cloud": found and round(found.cloud, 6),
-        "snow": found and round(found.snow, 6),
-        "optical_nodata": round(optical, 6),
-        "radar_nodata": round(radar, 6),
-    }
-
-
-def _readers(patches: Iterable[Patch]) -> dict[str, Any]:
-    """The columns of the index that say how a chip was read."""
-    resampled = any(patch.reader == "stack" for patch in patches)
-    return {"resampled": resampled, "reader": "stack" if resampled else "window"}
+def _centres(pairs: Sequence[Pair], size: int) -> list[tuple[float, float]]:
+    """Longitude and latitude of the middle of each chip, in degrees to a centimetre."""
+    half = size * PIXEL / 2
+    centres: list[tuple[float, float]] = [(0.0, 0.0)] * len(pairs)
+    for epsg in {pair.cell.epsg for pair in pairs}:
+        numbers = [number for number, pair in enumerate(pairs) if pair.cell.epsg == epsg]
+        cells = [pairs[number].cell for number in numbers]
+        xs, ys = [cell.left + half for cell in cells], [cell.top - half for cell in cells]
+        longitudes, latitudes = reproject(f"EPSG:{epsg}", "EPSG:4326", xs, ys)
+        for number, longitude, latitude in zip(numbers, longitudes, latitudes, strict=True):
+            centres[number] = round(longitude, 7), round(latitude, 7)
+    return centres
 
 
 def _refused(subject: Subject, excess: Excess, scene: str) -> Rejection:

@@ -52,12 +52,14 @@ class Unsigned:
 
 
 class Want(NamedTuple):
-    """One band of one chip."""
+    """One band of one chip, and where its pixels go."""
 
     scene: Scene
     band: str
     """Key of the asset in `scene.assets`."""
     box: GeoBox
+    out: Pixels
+    """(height, width) of the box, in the stored type. Meaningless afterwards if the band could not be read."""
     scaling: Scaling = CLASSES
 
 
@@ -69,8 +71,8 @@ class Patch(NamedTuple):
     reader: Reader
 
 
-def read_wants(wants: Sequence[Want], signer: Signer, pool: Executor) -> list[Patch | UnusableError]:
-    """Read all `wants`, each file in one task of `pool`. An error stands for what its file cannot give.
+def read_wants(wants: Sequence[Want], signer: Signer, pool: Executor) -> list[Reader | UnusableError]:
+    """Read all `wants`, each file in one task of `pool`. Says how each was read, or what is wrong with its file.
 
     Raises:
         TransientError: a server does not answer, or refuses everything.
@@ -79,11 +81,9 @@ def read_wants(wants: Sequence[Want], signer: Signer, pool: Executor) -> list[Pa
     for number, want in enumerate(wants):
         by_file.setdefault((want.scene.collection, want.scene.id, want.band), []).append(number)
     # The longest tasks first, so that no thread is left alone with one at the end.
-    order = sorted(
-        by_file.values(), key=lambda numbers: -sum(wants[n].box.height * wants[n].box.width for n in numbers)
-    )
+    order = sorted(by_file.values(), key=lambda numbers: -sum(wants[n].out.nbytes for n in numbers))
     tasks = [(numbers, pool.submit(_read_file, [wants[n] for n in numbers], signer)) for numbers in order]
-    found: dict[int, Patch | UnusableError] = {}
+    found: dict[int, Reader | UnusableError] = {}
     try:
         for numbers, task in tasks:
             found |= zip(numbers, task.result(), strict=True)
@@ -96,19 +96,19 @@ def read_wants(wants: Sequence[Want], signer: Signer, pool: Executor) -> list[Pa
     return [found[number] for number in range(len(wants))]
 
 
-def _read_file(wants: Sequence[Want], signer: Signer) -> Sequence[Patch | UnusableError]:
+def _read_file(wants: Sequence[Want], signer: Signer) -> Sequence[Reader | UnusableError]:
     """All `wants` of one file; with another signature if the first one is refused."""
-    scene, band, scaling = wants[0].scene, wants[0].band, wants[0].scaling
-    boxes = [want.box for want in wants]
+    scene, band = wants[0].scene, wants[0].band
     asset = scene.assets.get(band)
-    if asset is None:
-        return [UnusableError(f"{scene.id}: has no asset {band}")] * len(wants)
+    results: Sequence[Reader | UnusableError]
     try:
+        if asset is None:
+            raise UnusableError("the scene has no such asset")
         href = signer.sign(asset.href)
         try:
-            results = read_boxes(href, boxes, scaling)
+            results = _read_into(href, wants)
         except RefusedError:
-            results = read_boxes(signer.renew(href), boxes, scaling)
+            results = _read_into(signer.renew(href), wants)
     except UnusableError as error:
         results = [error] * len(wants)
     except TransientError as error:
@@ -117,6 +117,17 @@ def _read_file(wants: Sequence[Want], signer: Signer) -> Sequence[Patch | Unusab
         type(result)(f"{scene.id} {band}: {redact(str(result))}") if isinstance(result, UnusableError) else result
         for result in results
     ]
+
+
+def _read_into(href: str, wants: Sequence[Want]) -> list[Reader | UnusableError]:
+    results: list[Reader | UnusableError] = []
+    with open_file(href) as file:
+        patches = read_boxes(file, [want.box for want in wants], wants[0].scaling)
+        for want, patch in zip(wants, patches, strict=True):
+            if isinstance(patch, Patch):
+                want.out[...] = patch.pixels
+            results.append(patch.reader if isinstance(patch, Patch) else patch)
+    return results
 
 
 @contextmanager
@@ -140,31 +151,28 @@ def open_file(href: str) -> Iterator[BlockFile]:
         yield dataset
 
 
-def read_boxes(href: str, boxes: Sequence[GeoBox], scaling: Scaling) -> list[Patch | UnusableError]:
-    """One band of a file on several grids; all of its blocks that they need are fetched once.
+def read_boxes(file: BlockFile, boxes: Sequence[GeoBox], scaling: Scaling) -> Iterator[Patch | UnusableError]:
+    """One band of a file on several grids; all of its blocks that they need are fetched once, before the first patch.
 
     Where a box reaches beyond the file it is nodata. A broken block is the error of the boxes that need it.
 
     Raises:
-        RefusedError: the server wants another signature.
         UnusableError: the file is of no use to any box.
         TransientError: the server does not answer.
     """
-    with open_file(href) as file:
-        header = file.header
-        exact = [locate(header, box) for box in boxes]
-        windows = [window or reach(header, box) or _NOWHERE for window, box in zip(exact, boxes, strict=True)]
-        raw = read_windows(file, windows)
-    results: list[Patch | UnusableError] = []
-    for box, window, found, pixels in zip(boxes, windows, exact, raw, strict=True):
+    header = file.header
+    exact = [locate(header, box) for box in boxes]
+    windows = [window or reach(header, box) or _NOWHERE for window, box in zip(exact, boxes, strict=True)]
+    raw = read_windows(file, windows)
+    raw.reverse()
+    for box, window, found in zip(boxes, windows, exact, strict=True):
+        pixels = raw.pop()
         if isinstance(pixels, UnusableError):
-            results.append(pixels)
+            yield pixels
         elif found:
-            measured = scaling.measured(pixels, header.nodata)
-            results.append(Patch(scaling.convert(pixels, measured), "window"))
+            yield Patch(scaling.convert(pixels, scaling.measured(pixels, header.nodata)), "window")
         else:
-            results.append(_resampled(header, window, pixels, box, scaling))
-    return results
+            yield _resampled(header, window, pixels, box, scaling)
 
 
 _NOWHERE = Window(0, 0, 0, 0)

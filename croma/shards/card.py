@@ -5,7 +5,7 @@ The card is written after its shard, so a card says that its shard is whole.
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any, NamedTuple, Self, TypeVar
+from typing import NamedTuple, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -66,7 +66,10 @@ class ChipRow(Document):
 
 
 class BandStatistics(Document):
-    """Moments and a histogram of every band of a sensor, over clear and valid pixels. They add: see `merge`."""
+    """Moments and a histogram of every band of a sensor, over clear and valid pixels. They add: see `merge`.
+
+    `croma.shards.moments` counts them.
+    """
 
     count: tuple[int, ...]
     """Pixels, by band."""
@@ -149,15 +152,6 @@ def bin_edges(role: Role) -> npt.NDArray[np.float64]:
     return np.linspace(HISTOGRAMS[role].low, HISTOGRAMS[role].high, HISTOGRAMS[role].bins + 1)
 
 
-def measure(role: Role, bands: Iterable[npt.NDArray[Any]]) -> BandStatistics:
-    """Statistics of the given pixels: one array of valid values for every band, any shape, in the stored unit."""
-    columns = [_measure_band(role, np.asarray(values, np.float64).ravel()) for values in bands]
-    count, total, squares, minimum, maximum, histogram = zip(*columns, strict=True)
-    return BandStatistics(
-        count=count, total=total, squares=squares, minimum=minimum, maximum=maximum, histogram=histogram
-    )
-
-
 def merge_statistics(cards: Iterable[ShardCard]) -> dict[Role, BandStatistics]:
     """The statistics of several shards together, by sensor."""
     merged: dict[Role, BandStatistics] = {}
@@ -165,22 +159,6 @@ def merge_statistics(cards: Iterable[ShardCard]) -> dict[Role, BandStatistics]:
         for role, statistics in card.statistics.items():
             merged[role] = merged[role].merge(statistics) if role in merged else statistics
     return merged
-
-
-def _measure_band(role: Role, values: npt.NDArray[np.float64]) -> tuple[Any, ...]:
-    bins = HISTOGRAMS[role]
-    if values.size == 0:
-        return 0, 0.0, 0.0, 0.0, 0.0, (0,) * bins.bins
-    clipped = np.clip(values, bins.low, np.nextafter(bins.high, bins.low))
-    counts, _ = np.histogram(clipped, bins.bins, (bins.low, bins.high))
-    return (
-        values.size,
-        float(values.sum()),
-        float(np.square(values).sum()),
-        float(values.min()),
-        float(values.max()),
-        tuple(int(n) for n in counts),
-    )
 
 
 def _add(a: tuple[Number, ...], b: tuple[Number, ...]) -> tuple[Number, ...]:

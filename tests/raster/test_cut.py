@@ -14,6 +14,7 @@ from croma.chip import Rejection
 from croma.errors import TransientError
 from croma.raster.cut import Cut, Subject, cut
 from croma.raster.faults import RefusedError
+from croma.raster.radiometry import scaling
 from croma.raster.read import Unsigned, Want, read_wants
 from croma.sensors import SENTINEL_1_RTC, SENTINEL_2_L2A
 from tests.raster.scenes import SIZE, damage, edit, make_pair, make_scene, write_optical, write_radar
@@ -187,7 +188,7 @@ def test_an_asset_that_the_scene_lacks_is_unreadable(radar_files: Files, optical
     del optical_files["B11"]
     found = one(subject(radar_files, optical_files), pool)
     assert isinstance(found, Rejection)
-    assert found.detail == "optical-scene: has no asset B11"
+    assert found.detail == "optical-scene B11: the scene has no such asset"
 
 
 def test_resampling_is_recorded(tmp_path: Path, optical_files: Files, pool: Executor) -> None:
@@ -241,10 +242,11 @@ def refusing(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("refusing")
 def test_a_refused_signature_is_renewed_once(radar_files: Files, pool: Executor) -> None:
     scene = make_scene("radar", radar_files)
-    want = Want(scene, "vv", make_pair(scene, scene).cell.geobox(SIZE))
+    box = make_pair(scene, scene).cell.geobox(SIZE)
+    want = Want(scene, "vv", box, np.zeros((SIZE, SIZE), np.float16), scaling("radar"))
     signer = Signer(good_after=1)
-    (patch,) = read_wants([want], signer, pool)
-    assert not isinstance(patch, Exception)
+    assert read_wants([want], signer, pool) == ["window"]
+    assert want.out.all()
     assert signer.renewals == 1
 
 

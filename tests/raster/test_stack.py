@@ -11,7 +11,7 @@ from rasterio.vrt import WarpedVRT
 from croma.errors import UnusableError
 from croma.grid import GeoBox
 from croma.raster.radiometry import CLASSES, Scaling, scaling
-from croma.raster.read import Patch, read_boxes
+from croma.raster.read import Patch, open_file, read_boxes
 from croma.raster.rio import open_rio
 from croma.raster.stack import reach, resample
 from croma.raster.window import blank, read_windows
@@ -67,7 +67,8 @@ def warped(path: Path, wanted: GeoBox, how: Scaling) -> Pixels:
 
 
 def read_one(path: Path, wanted: GeoBox, how: Scaling) -> Pixels:
-    (patch,) = read_boxes(str(path), [wanted], how)
+    with open_file(str(path)) as file:
+        (patch,) = read_boxes(file, [wanted], how)
     assert isinstance(patch, Patch)
     assert patch.reader == "stack"
     return patch.pixels
@@ -140,8 +141,8 @@ def test_a_box_elsewhere_is_nodata(tmp_path: Path) -> None:
 
 def test_a_file_without_crs_is_unusable(tmp_path: Path) -> None:
     path = write_tiff(tmp_path / "a.tif", noise(7, "uint16", 100, 100), epsg=None, driver="GTiff")
-    with pytest.raises(UnusableError, match="coordinate reference system"):
-        read_boxes(str(path), [BOX], OPTICAL)
+    with open_file(str(path)) as file, pytest.raises(UnusableError, match="coordinate reference system"):
+        list(read_boxes(file, [BOX], OPTICAL))
 
 
 def test_radar_is_averaged_before_the_logarithm(tmp_path: Path) -> None:
@@ -158,5 +159,5 @@ def test_what_stackstac_drops_is_noticed(tmp_path: Path, monkeypatch: pytest.Mon
     path = write_tiff(tmp_path / "a.tif", noise(8, "uint16", 100, 100), left=LEFT - 3.7)
     real = stack.stackstac.stack
     monkeypatch.setattr(stack.stackstac, "stack", lambda *a, **k: real(*a, **k)[:, :1])
-    with pytest.raises(AssertionError, match="stackstac made"):
-        read_boxes(str(path), [box(LEFT, TOP, 24, 24)], OPTICAL)
+    with open_file(str(path)) as file, pytest.raises(AssertionError, match="stackstac made"):
+        list(read_boxes(file, [box(LEFT, TOP, 24, 24)], OPTICAL))

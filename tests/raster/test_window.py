@@ -10,7 +10,7 @@ from croma.errors import UnusableError
 from croma.grid import Cell, GeoBox
 from croma.raster.header import Header, Window, locate
 from croma.raster.radiometry import Scaling
-from croma.raster.read import Patch, read_boxes
+from croma.raster.read import Patch, open_file, read_boxes
 from croma.raster.rio import open_rio, rectangles
 from croma.raster.window import Block, blocks_of, read_windows
 from tests.raster.contract import ReaderContract
@@ -35,7 +35,8 @@ class TestAutomaticReader(ReaderContract):
     reader = "window"
 
     def read(self, href: str, boxes: Sequence[GeoBox], how: Scaling) -> list[Patch | UnusableError]:
-        return read_boxes(href, boxes, how)
+        with open_file(href) as file:
+            return list(read_boxes(file, boxes, how))
 
 
 class TestRasterioReader(ReaderContract):

@@ -10,7 +10,7 @@ from croma import storage
 from croma.chip import SPLITS, Chip, Split
 from croma.errors import ContractError, InputError
 from croma.shards import index
-from croma.shards.card import ChipRow, ShardCard, measure, merge_statistics
+from croma.shards.card import ChipRow, ShardCard, merge_statistics
 from croma.shards.dataset import (
     Header,
     card_address,
@@ -20,6 +20,7 @@ from croma.shards.dataset import (
     write_header,
 )
 from croma.shards.layout import ChipLayout
+from croma.shards.moments import moments
 from croma.shards.reader import read_chip, verify
 from croma.shards.ref import DatasetRef
 from croma.shards.writer import write_shard
@@ -60,8 +61,8 @@ def store(uri: str, folder: Path, shard: str, split: Split, chips: list[Chip]) -
         sha256=written.sha256,
         rows=tuple(rows),
         statistics={
-            "radar": measure("radar", np.stack([c.radar for c in chips], 1)),
-            "optical": measure("optical", np.stack([c.optical[10] for c in chips], 1)),
+            "radar": moments("radar", np.stack([c.radar for c in chips], 1)).statistics(),
+            "optical": moments("optical", np.stack([c.optical[10] for c in chips], 1)).statistics(),
         },
         rejections=(),
     )
