@@ -34,6 +34,12 @@ def radar_colour(radar: npt.NDArray[np.float16]) -> Image:
     return np.asarray(np.nan_to_num(np.clip(np.stack(planes, axis=2), 0, 1)), np.float32)
 
 
+def from_normalised(image: npt.NDArray[np.float32]) -> Image:
+    """A normalised radar (2, h, w) or optical (12, h, w) image in colour; NaN, which is what was hidden, is grey."""
+    planes = [image[0], image[1], (image[0] - image[1] + 1) / 2] if len(image) == 2 else [image[3], image[2], image[1]]
+    return np.asarray(np.nan_to_num(np.stack(planes, axis=2), nan=0.5), np.float32)
+
+
 def gallery(optical: Sequence[Image], radar: Sequence[Image], titles: Sequence[str]) -> Figure:
     """Pairs of a dataset: optical above, radar of the same ground below."""
     figure, axes = _grid(2, len(titles))
@@ -42,6 +48,16 @@ def gallery(optical: Sequence[Image], radar: Sequence[Image], titles: Sequence[s
         _show(axes[1][column], radar[column], "")
     _row_name(axes[0][0], "optical: B04, B03, B02")
     _row_name(axes[1][0], "radar: VV, VH, VV − VH")
+    return figure
+
+
+def reconstructions(rows: Sequence[tuple[str, Sequence[Image]]], titles: Sequence[str]) -> Figure:
+    """Named rows of images under column titles: what is there, what was shown, what was filled in."""
+    figure, axes = _grid(len(rows), len(titles))
+    for number, (line, (name, images)) in enumerate(zip(axes, rows, strict=True)):
+        for axis, image, title in zip(line, images, titles if number == 0 else [""] * len(titles), strict=True):
+            _show(axis, image, title)
+        _row_name(line[0], name)
     return figure
 
 

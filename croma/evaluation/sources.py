@@ -10,6 +10,9 @@ from tempfile import TemporaryDirectory
 from croma import storage
 from croma.errors import InputError
 from croma.model.croma import Croma
+from croma.model.decoder import Decoder
+from croma.model.decoder_file import NAME as DECODER
+from croma.model.decoder_file import Reconstruction, load_decoder
 from croma.model.weights import Card, load_weights
 
 
@@ -25,6 +28,8 @@ class Source:
     """First 16 hex digits of the sha256 of the file."""
     file: Path
     """The file on this machine, while the context is open."""
+    decoder: tuple[Decoder, Reconstruction] | None
+    """Of pretraining, where it was kept beside the weights."""
 
     @property
     def step(self) -> int:
@@ -34,26 +39,37 @@ class Source:
 
 @contextmanager
 def open_weights(address: str) -> Iterator[Source]:
-    """The weights at an address; a remote file is fetched for the time of the context.
+    """The weights at an address; remote files are fetched for the time of the context.
 
     Raises:
         InputError: there are none, the file is damaged, or it does not say how its inputs are normalised.
     """
     with TemporaryDirectory() as folder:
-        file = storage.local_path(address)
+        file = _fetched(address, Path(folder))
         if file is None:
-            file = Path(folder) / "weights.safetensors"
-            try:
-                storage.download(address, file)
-            except FileNotFoundError:
-                raise InputError(f"{address}: no such weights; train first, or check the address") from None
+            raise InputError(f"{address}: no such weights; train first, or check the address")
         model, card = load_weights(file)
         if card.normalisation is None:
             raise InputError(f"{address}: the weights do not say how their inputs are normalised; name the constants")
+        decoder = _fetched(storage.join(address.rpartition("/")[0] or ".", DECODER), Path(folder))
         yield Source(
             model=model,
             card=card,
             constants=dict(card.normalisation),
             fingerprint=hashlib.sha256(file.read_bytes()).hexdigest()[:16],
             file=file,
+            decoder=None if decoder is None else load_decoder(decoder, model.spec),
         )
+
+
+def _fetched(address: str, folder: Path) -> Path | None:
+    """The file on this machine; None where there is none."""
+    local = storage.local_path(address)
+    if local is not None:
+        return local if local.exists() else None
+    local = folder / address.rpartition("/")[2]
+    try:
+        storage.download(address, local)
+    except FileNotFoundError:
+        return None
+    return local

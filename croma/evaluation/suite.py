@@ -72,7 +72,7 @@ def _measure(evaluation: Evaluation) -> Scorecard:
     bench = Bench(dataset=dataset, task=make_task(dataset, spec), spec=spec, root=evaluation.root)
     encoders = make_encoders(evaluation.source, spec)
     measured = measure_all(bench, encoders)
-    for path, figure in draw_pictures(bench, encoders, measured).items():
+    for path, figure in draw_pictures(bench, evaluation.source, encoders, measured).items():
         storage.write(evaluation.address("figures", path), _png(figure))
     card = _scorecard(evaluation, bench, measured)
     storage.write(evaluation.address("scorecard.json"), card.to_json())
