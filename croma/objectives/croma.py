@@ -22,8 +22,8 @@ from croma.objectives.objective import Features, Local
 from croma.objectives.reconstruction import hidden_error, normalise
 from croma.objectives.spec import CromaSpec
 
-RADAR_MASK_STREAM, OPTICAL_MASK_STREAM = 101, 102
-"""Streams of `croma.batches.draws.uniform`."""
+MASK_STREAM = 101
+"""Stream of `croma.batches.draws.uniform`."""
 
 LARGEST_SCALE = 100.0
 """1 / temperature is kept below this where it is clamped, as CLIP does."""
@@ -64,9 +64,7 @@ class CromaObjective(nn.Module):
 
     def masks(self, keys: Tensor) -> tuple[TokenMask, TokenMask]:
         """The radar and optical masks of the samples with these keys, int64 (b,): independent of each other."""
-        tokens = self.spec.model.tokens
-        radar = uniform(keys, tokens, RADAR_MASK_STREAM)
-        optical = uniform(keys, tokens, OPTICAL_MASK_STREAM)
+        radar, optical = uniform(keys, 2 * self.spec.model.tokens, MASK_STREAM).chunk(2, dim=1)
         return (
             TokenMask.from_noise(radar, self.spec.radar_mask_ratio),
             TokenMask.from_noise(optical, self.spec.optical_mask_ratio),

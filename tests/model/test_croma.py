@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from croma.model import attention
+from croma.model import attention, layers
 from croma.model.croma import Croma
 from croma.model.decoder import Decoder, sincos
 from croma.model.layers import Stack, recompute_activations
@@ -89,7 +89,8 @@ def test_a_large_image_is_encoded_without_a_dense_bias(tiny: ModelSpec, monkeypa
         torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5)
 
 
-def test_recomputing_activations_changes_no_gradient(tiny: ModelSpec) -> None:
+@pytest.mark.parametrize("narrow", [False, True])
+def test_recomputing_activations_changes_no_gradient(tiny: ModelSpec, narrow: bool) -> None:
     model = Croma(tiny)
     radar, optical = torch.rand(2, 2, 24, 16), torch.rand(2, 12, 24, 16)
     gradients = []
@@ -97,7 +98,9 @@ def test_recomputing_activations_changes_no_gradient(tiny: ModelSpec) -> None:
         recompute_activations(model, enabled)
         assert all(part.recompute == enabled for part in model.modules() if isinstance(part, Stack))
         model.zero_grad()
-        model(radar, optical).joint.square().mean().backward()
+        with torch.autocast("cpu", torch.bfloat16, enabled=narrow):
+            joint = model(radar, optical).joint
+        joint.float().square().mean().backward()
         gradients.append([p.grad.clone() for p in model.parameters() if p.grad is not None])
     assert all(torch.equal(one, other) for one, other in zip(*gradients, strict=True))
 
@@ -110,6 +113,28 @@ def test_autocast_keeps_tokens_narrow_and_close(tiny: ModelSpec) -> None:
         narrow = model(radar, optical)
     assert narrow.joint.dtype == torch.bfloat16
     assert (narrow.joint.float() - exact.joint).abs().max() < 0.1 * exact.joint.std()
+
+
+def test_vectors_cast_together_are_those_cast_alone(tiny: ModelSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Croma(tiny)
+    radar, optical = torch.rand(2, 2, 24, 16), torch.rand(2, 12, 24, 16)
+    found = []
+    for narrow in (layers._narrow_vectors, lambda module, dtype: {}):
+        monkeypatch.setattr(layers, "_narrow_vectors", narrow)
+        model.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16):
+            joint = model(radar, optical).joint
+        joint.float().square().mean().backward()
+        found.append([joint, *(p.grad for p in model.parameters() if p.grad is not None)])
+    assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
+
+
+@pytest.mark.slow
+def test_compiles_in_one_piece(tiny: ModelSpec) -> None:
+    model = Croma(tiny)
+    radar, optical = torch.rand(2, 2, 24, 16), torch.rand(2, 12, 24, 16)
+    compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
+    assert torch.equal(compiled(radar, optical).joint, model(radar, optical).joint)
 
 
 def test_the_decoder_puts_tokens_where_they_came_from(tiny: ModelSpec) -> None:

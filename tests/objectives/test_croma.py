@@ -8,7 +8,8 @@ from croma.batches.batch import Batch
 from croma.model.patches import patchify
 from croma.model.spec import ModelSpec
 from croma.objectives.choose import ObjectiveSpec, build
-from croma.objectives.croma import CromaObjective, CromaSpec, targets
+from croma.objectives.croma import CromaObjective
+from croma.objectives.spec import CromaSpec, targets
 from tests.objectives.contract import ObjectiveContract, weigh
 
 TINY = ModelSpec(

@@ -13,7 +13,8 @@ from croma.model.croma import Croma
 from croma.model.masking import TokenMask
 from croma.model.published import save_published
 from croma.model.spec import BASE
-from croma.objectives.croma import CromaObjective, CromaSpec
+from croma.objectives.croma import CromaObjective
+from croma.objectives.spec import CromaSpec
 from tests.parity import official
 from tests.parity.names import load_official, to_official
 

@@ -14,7 +14,8 @@ from croma.batches.batch import Batch
 from croma.model.alibi import Alibi, grid_positions, positions, slopes
 from croma.model.masking import TokenMask
 from croma.model.spec import ModelSpec
-from croma.objectives.croma import CromaObjective, CromaSpec
+from croma.objectives.croma import CromaObjective
+from croma.objectives.spec import CromaSpec
 from tests.parity.make_fixtures import BATCH, PATH, TOKENS, inputs
 from tests.parity.names import load_official, to_official
 from tests.parity.official import noise
