@@ -17,6 +17,8 @@ from croma import distributed, storage
 from croma.batches.augment import augment
 from croma.batches.loader import Loader
 from croma.document import digest
+from croma.model.decoder_file import NAME as DECODER
+from croma.model.decoder_file import Reconstruction, save_decoder
 from croma.model.layers import recompute_activations
 from croma.model.weights import Card, save_weights
 from croma.objectives.choose import build
@@ -144,7 +146,7 @@ def _loader(data: TrainingData, spec: TrainSpec, device: torch.device) -> Loader
 
 
 def _keep_weights(objective: Any, run: TrainRun, data: TrainingData, progress: Progress) -> None:
-    """Put the weights into storage, with the card that says how to use them."""
+    """Put the weights into storage, with the card that says how to use them, and the decoder beside them."""
     provenance = {
         "name": run.name,
         "training": run.id,
@@ -159,4 +161,13 @@ def _keep_weights(objective: Any, run: TrainRun, data: TrainingData, progress: P
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "weights.safetensors"
         save_weights(path, model, card)
+        if hasattr(objective, "decoder"):
+            decoder, spec = path.with_name(DECODER), objective.spec
+            task = Reconstruction(
+                radar_mask_ratio=spec.radar_mask_ratio,
+                optical_mask_ratio=spec.optical_mask_ratio,
+                target_norm=spec.target_norm,
+            )
+            save_decoder(decoder, objective.decoder, task)
+            storage.upload(decoder, storage.join(run.weights.rpartition("/")[0], DECODER))
         storage.upload(path, run.weights)
