@@ -7,9 +7,9 @@ from pydantic import TypeAdapter
 from croma.batches.batch import Batch
 from croma.model.patches import patchify
 from croma.model.spec import ModelSpec
-from croma.objectives.choose import ObjectiveSpec, build
-from croma.objectives.croma import CromaObjective
-from croma.objectives.spec import CromaSpec, targets
+from croma.objectives.choose import build
+from croma.objectives.croma import CromaObjective, targets
+from croma.objectives.spec import CromaSpec, ObjectiveSpec
 from tests.objectives.contract import ObjectiveContract, weigh
 
 TINY = ModelSpec(
