@@ -43,7 +43,7 @@ def closest(shapes: list[shapely.Polygon], splits: np.ndarray) -> float:
     return least
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     size=st.sampled_from([24, 120, 264]),
     step=st.sampled_from([240, 600, 1200, 2640]),

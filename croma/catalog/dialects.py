@@ -1,5 +1,6 @@
 """How catalogs name the same things: collections, asset keys, page sizes. Items end here and become scenes."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -51,6 +52,8 @@ class Dialect:
     """Hosts that speak this dialect."""
     page_size: int = 250
     """Items a page."""
+    requests_per_second: float = math.inf
+    """To the catalog, from one machine."""
     absent: Mapping[str, str] = field(default_factory=dict)
     """By sensor: why the catalog has none, and what to do."""
 
@@ -160,6 +163,7 @@ PLANETARY_COMPUTER = Dialect(
     collections={"sentinel-2-l2a": "sentinel-2-l2a", "sentinel-1-rtc": "sentinel-1-rtc"},
     keys={"sentinel-2-l2a": _PLAIN, "sentinel-1-rtc": _RADAR},
     hosts=("planetarycomputer.microsoft.com",),
+    requests_per_second=4.0,  # it publishes no limit, and bans who asks too much
 )
 
 EARTH_SEARCH = Dialect(
@@ -167,6 +171,7 @@ EARTH_SEARCH = Dialect(
     collections={"sentinel-2-l2a": "sentinel-2-l2a"},
     keys={"sentinel-2-l2a": _COMMON},
     hosts=("earth-search.aws.element84.com",),
+    requests_per_second=5.0,
     page_size=100,  # its items are large and its answers are capped at a few megabytes
     absent={"sentinel-1-rtc": _NO_RTC},
 )
@@ -176,6 +181,7 @@ EARTH_SEARCH_C1 = Dialect(
     collections={"sentinel-2-l2a": "sentinel-2-c1-l2a"},
     keys={"sentinel-2-l2a": _COMMON},
     page_size=100,
+    requests_per_second=5.0,
     absent={"sentinel-1-rtc": _NO_RTC},
 )
 
@@ -185,6 +191,7 @@ CDSE = Dialect(
     keys={"sentinel-2-l2a": _RESOLUTION},
     hosts=("stac.dataspace.copernicus.eu",),
     page_size=100,
+    requests_per_second=4.0,  # more than 5 are answered 429
     absent={"sentinel-1-rtc": _NO_RTC},
 )
 

@@ -7,22 +7,29 @@ search that fails on its size, or whose pages do not add up, is split by time an
 
 import json
 import logging
+import random
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import pystac
 from pystac_client import Client
 from pystac_client.errors import ClientTypeError
 from pystac_client.exceptions import APIError
 from pystac_client.stac_api_io import StacApiIO
+from requests import Response
+from requests.exceptions import ChunkedEncodingError, ReadTimeout, Timeout
 from requests.exceptions import ConnectionError as CannotConnect
-from requests.exceptions import RequestException, Timeout
 from urllib3 import Retry
+from urllib3.exceptions import InvalidHeader
 
+from croma.catalog.budget import Budget
 from croma.catalog.dialects import Dialect
 from croma.catalog.footprint import area_in_degrees
 from croma.catalog.found import Found, from_items
+from croma.catalog.machine import private_folder
 from croma.catalog.query import Query, queries
 from croma.errors import InputError, TransientError
 from croma.extent import AreaOfInterest, TimeWindow
@@ -45,28 +52,19 @@ class Patience:
     """Seconds without a byte."""
     tries: int = 5
     pause: float = 0.5
-    """Seconds before the second try; doubles each time, with jitter; `Retry-After` goes before it."""
+    """Seconds before the second try; doubles each time, with jitter. A pause that the server asks for comes on top."""
     longest: float = 60.0
     """Seconds: no pause of our own choice is longer."""
-    longest_asked: int = 600
+    longest_asked: float = 600.0
     """Seconds: no pause that a server asks for is kept longer."""
 
-    def retry(self) -> Retry:
-        """The policy as urllib3's, for every method: a search is a POST that changes nothing."""
-        return Retry(
-            total=self.tries - 1,
-            read=1,  # a search that times out is made smaller rather than asked often
-            backoff_factor=self.pause,
-            backoff_jitter=self.pause,
-            backoff_max=self.longest,
-            status_forcelist=BUSY,
-            allowed_methods=None,
-            raise_on_status=False,
-            retry_after_max=self.longest_asked,
-        )
+    def before(self, attempt: int) -> float:
+        """Seconds to wait before the try after `attempt` (from 1)."""
+        return min(self.pause * 2.0 ** (attempt - 1) * (1 + random.random()), self.longest)
 
 
 PATIENT = Patience()
+AGAIN = (CannotConnect, Timeout, ChunkedEncodingError)
 
 
 class _TooLargeError(TransientError):
@@ -76,33 +74,57 @@ class _TooLargeError(TransientError):
 class _StrictIO(StacApiIO):
     """pystac-client's requests, with pages that break fetched again and errors said in our words."""
 
-    def __init__(self, address: str, patience: Patience) -> None:
-        super().__init__(timeout=(patience.connect, patience.read), max_retries=patience.retry())
+    def __init__(self, address: str, patience: Patience, budget: Budget) -> None:
+        super().__init__(timeout=(patience.connect, patience.read), max_retries=None)
         self.address = address
         self.patience = patience
+        self.budget = budget
+        self.session.hooks["response"].append(self._heed)
 
     def request(self, href: str, method: str | None = None, *args: Any, **kwargs: Any) -> str:
-        """As pystac-client's, but a broken answer is fetched again.
+        """As pystac-client's, but in the host's budget, and again when the server is busy or the answer broken.
 
         Raises:
             InputError: the server refuses the request (4xx).
-            TransientError: it cannot be reached, or answers 429 or 5xx to every try.
+            TransientError: it cannot be reached, or answers 429 or 5xx or nothing whole to every try.
         """
+        host = urlsplit(href).netloc
         for attempt in range(1, self.patience.tries + 1):
+            self.budget.wait(host)
             try:
                 text = super().request(href, method, *args, **kwargs)
                 json.loads(text)
             except APIError as error:
-                cause = error.__context__
-                broken = isinstance(cause, RequestException) and not isinstance(cause, CannotConnect | Timeout)
-                if not broken or attempt == self.patience.tries:
+                if attempt >= self._tries(error):
                     raise self._translated(error, href) from None
             except json.JSONDecodeError as error:
                 if attempt == self.patience.tries:
                     raise TransientError(f"{href} does not answer with JSON: {error}") from None
             else:
                 return text
+            time.sleep(self.patience.before(attempt))
         raise AssertionError("the last attempt returns or raises")
+
+    def _tries(self, error: APIError) -> int:
+        """How often a request that fails so is tried."""
+        status = getattr(error, "status_code", None)
+        if status is not None:
+            return self.patience.tries if status in BUSY else 1
+        # a search that times out is made smaller rather than asked often; what is no failure of the network stays one
+        if isinstance(error.__context__, ReadTimeout):
+            return min(2, self.patience.tries)
+        return self.patience.tries if isinstance(error.__context__, AGAIN) else 1
+
+    def _heed(self, response: Response, *_: Any, **__: Any) -> None:
+        """Where a busy server asks for a pause, everybody on this machine keeps it."""
+        asked = response.headers.get("Retry-After")
+        if asked is None or response.status_code not in BUSY:
+            return
+        try:
+            seconds = Retry().parse_retry_after(asked)
+        except InvalidHeader:
+            return
+        self.budget.pause(urlsplit(response.url).netloc, min(seconds, self.patience.longest_asked))
 
     def _translated(self, error: APIError, href: str) -> Exception:
         cause, status = error.__context__, getattr(error, "status_code", None)
@@ -173,7 +195,7 @@ def search(
         TransientError: the server fails, every time it is asked.
     """
     name = dialect.collection(collection)
-    client = _open(address, patience)
+    client = _open(address, patience, Budget(dialect.requests_per_second, private_folder()))
     place = area_in_degrees(area)
     items: dict[str, Item] = {}
     for query in queries(name, place, window, dialect.page_size):
@@ -185,9 +207,9 @@ def search(
     return found
 
 
-def _open(address: str, patience: Patience) -> Client:
+def _open(address: str, patience: Patience, budget: Budget) -> Client:
     try:
-        client = Client.open(address, stac_io=_StrictIO(address, patience))
+        client = Client.open(address, stac_io=_StrictIO(address, patience, budget))
     except TransientError as error:
         raise InputError(
             f"the catalog {address} cannot be reached. Is the address right, and the server up? ({error})"

@@ -7,17 +7,13 @@ a disk, a log or a message.
 """
 
 import json
-import os
 import re
-import stat
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from hashlib import sha256
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -28,6 +24,7 @@ from requests.adapters import HTTPAdapter
 from urllib3 import Retry
 
 from croma.catalog.items import unsigned
+from croma.catalog.machine import private_folder, shared_file
 from croma.errors import TransientError, UnusableError
 
 PUBLIC = {"ai4edatasetspublicassets"}
@@ -151,13 +148,7 @@ class Signer:
         if self.folder is None:
             yield None
             return
-        import fcntl
-
-        name = sha256(f"{self.endpoint}/{container}/{self._key}".encode()).hexdigest()[:24]
-        with (self.folder / f"{name}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            path = self.folder / name
-            path.touch(mode=0o600)
+        with shared_file(self.folder, f"token {self.endpoint}/{container} {self._key}") as path:
             yield path
 
     def _fetch(self, container: str) -> _Token:
@@ -197,19 +188,6 @@ def _load(path: Path) -> _Token | None:
     except (OSError, ValueError):
         return None
     return _Token(text, expiry, margin)
-
-
-def private_folder() -> Path | None:
-    """A folder that only this user can read, in memory where the machine has one; None if it cannot be private."""
-    memory = Path("/dev/shm")  # noqa: S108 (what is made there is private, and checked)
-    folder = (memory if memory.is_dir() else Path(tempfile.gettempdir())) / f"croma-{os.getuid()}"
-    try:
-        folder.mkdir(mode=0o700, exist_ok=True)
-        status = folder.lstat()
-    except OSError:
-        return None
-    private = stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o077
-    return folder if private else None
 
 
 @lru_cache(maxsize=1)

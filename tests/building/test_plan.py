@@ -135,7 +135,7 @@ def test_shards_are_counted_from_either_end(plan: Plan) -> None:
 # Purity
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(st.permutations(OPTICAL), st.permutations(RADAR))
 def test_the_order_of_the_search_does_not_matter(some: Sequence[Scene], others: Sequence[Scene]) -> None:
     assert ids(make_plan(spec(), some, others)) == ids(make_plan(spec(), OPTICAL, RADAR))

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from croma.catalog.signing import Signer, private_folder, sign
+from croma.catalog.machine import private_folder
+from croma.catalog.signing import Signer, sign
 from croma.errors import TransientError, UnusableError
 from tests.conftest import free_port
 from tests.servers.sas import TokenServer, token_server
