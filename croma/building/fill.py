@@ -18,7 +18,7 @@ from croma.building.spool import Spool
 from croma.building.statistics import chip_moments, together
 from croma.chip import Chip, Rejection
 from croma.errors import UnusableError
-from croma.raster.cut import Cut, Subject, cut, unreadable
+from croma.raster.cut import UNREADABLE, Cut, Subject, cut, unreadable
 from croma.raster.read import Signer, Unsigned
 from croma.sensors import Role
 from croma.shards.card import BandStatistics, ChipRow, RejectionRow, ShardCard
@@ -58,11 +58,11 @@ def fill(
 
 
 def _finished(plan: ShardPlan, root: str, verify: bool) -> ShardCard | None:
-    """The card of a shard that is there and whole."""
+    """The card of a shard that is there and whole; none where nothing could be read, for that is tried again."""
     try:
         card = read_card(root, plan.id)
         if not card.samples:
-            return card
+            return None if any(row.reason == UNREADABLE for row in card.rejections) else card
         address = shard_address(root, card.split, card.id)
         whole = storage.size(address) == card.bytes
         if whole and verify:

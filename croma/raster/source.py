@@ -27,6 +27,9 @@ GAP = 128 << 10
 TRIES = 4
 """How often a transfer is begun that breaks off. Requests that get no good answer are repeated by obstore."""
 
+PAUSE = 0.2
+"""Seconds before a transfer is begun again; doubles each time."""
+
 _CLIENT: Any = {
     "allow_http": True,
     "connect_timeout": timedelta(seconds=10),
@@ -104,7 +107,7 @@ class RemoteSource:
             except (exceptions.BaseError, FileNotFoundError) as error:
                 if "error sending request" in str(error) or "body error" not in str(error):
                     raise _meaning(error) from None
-                time.sleep(0.2 * 2**attempt)
+                time.sleep(PAUSE * 2**attempt)
             else:
                 return [memoryview(part) for part in found]
         raise UnusableError(f"the server answers but every one of {TRIES} transfers broke off")

@@ -16,6 +16,8 @@ DOORS = {
     "planetary_computer": {"croma/catalog/signing.py"},
     "stackstac": {"croma/raster/stack.py"},
     "rasterio": {"croma/raster", "croma/simulate"},
+    "obstore": {"croma/raster/source.py"},
+    "imagecodecs": {"croma/raster/codec.py"},
     "deltalake": {"croma/shards/delta.py"},
     "fsspec": {"croma/storage.py"},
     "s3fs": {"croma/storage.py"},

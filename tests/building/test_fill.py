@@ -155,6 +155,17 @@ def test_a_broken_label_refuses_the_chips_that_need_it(tmp_path: Path) -> None:
     assert {row.label for row in card.rows} == {10}
 
 
+def test_what_could_not_be_read_is_tried_again(tmp_path: Path) -> None:
+    scenes = make_scenes(tmp_path / "scenes", 1)
+    plan, band = make_plan(scenes), Path(scenes[0][1].assets["B04"].href)
+    band.rename(tmp_path / "elsewhere.tif")
+    card = fill(plan, str(tmp_path / "root"))
+    assert (card.samples, {row.reason for row in card.rejections}) == (0, {"unreadable"})
+    assert card.rejections[0].detail.startswith("S2-0 B04: ")
+    (tmp_path / "elsewhere.tif").rename(band)
+    assert fill(plan, str(tmp_path / "root")).samples == len(plan.pairs)
+
+
 def test_an_outage_leaves_nothing(plan: ShardPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Silent(Unsigned):
         def sign(self, href: str) -> str:
