@@ -1,18 +1,22 @@
 """What a person sees of a run in the Prefect UI: artifacts in Markdown and tables."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
-from croma.building.prepare import Prepared, Survey
-from croma.evaluation.scores import Scorecard
 from croma.shards import ledger
 from croma.shards.dataset import open_dataset
 from croma.shards.ref import DatasetRef
 from croma.training.spec import TrainResult
 
+if TYPE_CHECKING:
+    # Each image has one wing.
+    from croma.building.prepare import Prepared, Survey
+    from croma.evaluation.scores import Scorecard
 
-def publish_dataset(prepared: Prepared, ref: DatasetRef) -> None:
+
+def publish_dataset(prepared: "Prepared", ref: DatasetRef) -> None:
     """What was built, and what was not and why."""
     name = _key(ref.uri)
     rows = [[part or "all", count] for part, count in _counts(ref)]
@@ -30,15 +34,13 @@ def publish_dataset(prepared: Prepared, ref: DatasetRef) -> None:
 
 def publish_training(result: TrainResult) -> None:
     """What was learnt: steps, losses, where the weights are."""
-    rows: list[list[object]] = [
-        ["steps", result.trained.step],
-        *[[name, f"{x:.4f}"] for name, x in sorted(result.trained.losses.items())],
-    ]
+    losses = sorted(result.trained.losses.items())
+    rows = [("steps", str(result.trained.step)), *((name, f"{value:.4f}") for name, value in losses)]
     text = f"## {result.run}\n\nDataset `{result.dataset}`, weights `{result.weights}`\n\n{_markdown(['', ''], rows)}"
     create_markdown_artifact(key=f"training-{_key(result.run)}", description=result.run, markdown=text)
 
 
-def publish_scores(name: str, scorecard: Scorecard) -> None:
+def publish_scores(name: str, scorecard: "Scorecard") -> None:
     """Scores beside the baselines, and the verdict."""
     table = [
         {"score": s.key, "encoder": s.encoder, "value": round(s.value, 3), "low": s.low, "high": s.high, "chips": s.n}
@@ -57,7 +59,7 @@ def _counts(ref: DatasetRef) -> list[tuple[str, int]]:
     return sorted((row["values"], row["counts"]) for row in splits)
 
 
-def _survey(survey: Survey) -> str:
+def _survey(survey: "Survey") -> str:
     rows: list[list[object]] = [
         ["scenes used", ", ".join(f"{count} {name}" for name, count in survey.scenes.items()) or "none"],
         ["pairs cut in this run", sum(survey.chips.values())],

@@ -33,7 +33,8 @@ class Site(BaseSettings):
     artifacts: str = ""
     """Where new MLflow experiments keep files; empty: the server decides, or a folder in `home` without a server."""
     ray: str = ""
-    """Address of a running Ray cluster; empty: one on this machine for the time of the job."""
+    """A running Ray cluster: `http://host:8265` submits jobs to it, `auto` joins the one this machine is a node of;
+    empty: one on this machine for the time of the job."""
     home: Path = Path(".croma")
     """Local folder for what servers on this machine keep: Prefect, MLflow, logs."""
     threads: int = Field(2, ge=1)

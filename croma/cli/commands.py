@@ -170,6 +170,31 @@ def serve(
     serve_local(_site(home=home), prefect_port, mlflow_port)
 
 
+@app.command()
+def deploy(
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="What the schedules work on.")] = "demo",
+    file: Annotated[Path, typer.Option(help="The declarations.")] = Path("prefect.yaml"),
+    kubernetes: Annotated[
+        Path | None, typer.Option(help="Folder with job-template.yaml and pools.yaml; runs become Jobs.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option(help="Print what would be registered.")] = False,
+) -> None:
+    """Register deployments, pools and schedules with the server of PREFECT_API_URL."""
+    if not dry_run and not os.environ.get("PREFECT_API_URL"):
+        raise InputError("PREFECT_API_URL is not set: export the address of a Prefect server, as http://host:4200/api")
+    prepare_prefect(Site.load())
+    from flows import deployments
+
+    planned = deployments.plan(file, recipe)
+    if dry_run:
+        show.deployments(planned)
+        return
+    for name in deployments.register(planned, kubernetes):
+        show.out.print(name)
+    if notices := os.environ.get("CROMA_NOTICES_URL"):
+        show.out.print(f"automation {deployments.notify(notices)}")
+
+
 def _site(**settings: object) -> Site:
     """The site, with Prefect made ready for it."""
     site = Site.load(**settings)

@@ -47,8 +47,7 @@ def mlflow(site: StackSite) -> Process:
             "MLFLOW_FLASK_SERVER_SECRET_KEY": site.secrets["mlflow-signing"],
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
             "MLFLOW_DISABLE_TELEMETRY": "true",
-            # Its own programs (gunicorn, alembic) are found beside it.
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            **_code(),
         },
         folder=folder,
         answers=lambda: listens(f"{site.address('mlflow')}/health"),
@@ -104,8 +103,7 @@ def _ray_node(site: StackSite, name: str, words: tuple[str, ...], number: int) -
     return Process(
         name=name,
         command=(_program("ray"), "start", *common, *words, *ports),
-        # Tasks import this repository, as they import the installed package on a cluster.
-        environment={**site.environment(), "PYTHONPATH": str(REPOSITORY)},
+        environment={**site.environment(), **_code()},
         folder=site.home / name,
         answers=lambda: listens(health),
     )
@@ -128,12 +126,17 @@ def _worker(site: StackSite, name: str, pool: str) -> Process:
             **site.environment(),
             "PREFECT_WORKER_WEBSERVER_HOST": HOST,
             "PREFECT_WORKER_WEBSERVER_PORT": str(port),
-            "PYTHONPATH": str(REPOSITORY),
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            **_code(),
         },
         folder=site.home / name,
         answers=lambda: listens(f"http://{HOST}:{port}/health"),
     )
+
+
+def _code() -> dict[str, str]:
+    """Lets processes find this repository and the programs of this environment, as in an image that has both."""
+    paths = {"PYTHONPATH": str(REPOSITORY), "PATH": str(Path(sys.executable).parent)}
+    return {name: os.pathsep.join([path, os.environ.get(name, "")]).rstrip(os.pathsep) for name, path in paths.items()}
 
 
 def _program(name: str) -> str:

@@ -106,7 +106,7 @@ class StackSite:
             "CROMA_STORAGE": f"s3://{STORAGE}",
             "CROMA_CATALOG": self.address("stac"),
             "CROMA_TRACKING": self.address("mlflow"),
-            "CROMA_RAY": f"{HOST}:{self.port('ray-head')}",
+            "CROMA_RAY": self.address("ray-dashboard"),
             "CROMA_HOME": str(self.home / "work"),
             "MLFLOW_TRACKING_USERNAME": "admin",
             "MLFLOW_TRACKING_PASSWORD": self.secrets["mlflow"],

@@ -1,0 +1,104 @@
+"""The door to Ray Jobs: run a command on a cluster from outside it. Ray's token comes from RAY_AUTH_TOKEN.
+
+A job is known by its name: whoever asks for it again while it runs is attached to it, so a flow that was restarted
+does not start a second training.
+"""
+
+import logging
+import shlex
+import time
+from collections.abc import Mapping, Sequence
+
+from ray.dashboard.modules.job.common import JobStatus
+from ray.dashboard.modules.job.sdk import JobSubmissionClient
+
+from croma.errors import ContractError, InputError, TransientError
+
+log = logging.getLogger(__name__)
+
+_POLL_SECONDS, _PATIENCE_SECONDS = 2.0, 300.0
+"""A head that is restarted or moved answers again within the second."""
+EXIT_CODES = {InputError: 2, ContractError: 3}
+"""How a job says which kind of error ended it; any other code is one that may be tried again."""
+
+
+def run_job(address: str, name: str, command: Sequence[str], notes: Mapping[str, str] | None = None) -> None:
+    """Run `command` on the cluster at `address` (http://host:8265) and wait for its end.
+
+    Args:
+        address: of the cluster's dashboard.
+        name: of the job; a running job of this name is waited for instead.
+        command: program and arguments, found by the cluster's PATH.
+        notes: kept with the job; `stop_jobs` finds it by them.
+
+    Raises:
+        InputError, ContractError: the job ended with that error; with the end of its log.
+        TransientError: the job failed otherwise, or the cluster does not answer.
+    """
+    client = _client(address)
+    running = _running(client, name)
+    if running is None:
+        running = f"{name}-{time.time_ns() // 1_000_000}"
+        client.submit_job(entrypoint=shlex.join(command), submission_id=running, metadata=dict(notes or {}))
+        log.info("job %s submitted to %s", running, address)
+    else:
+        log.info("job %s runs already on %s; waiting for it", running, address)
+    _follow(client, running)
+
+
+def stop_jobs(address: str, notes: Mapping[str, str]) -> list[str]:
+    """Stop the running jobs that carry all of `notes`; their ids."""
+    client = _client(address)
+    found = [
+        job.submission_id
+        for job in client.list_jobs()
+        if job.submission_id and not job.status.is_terminal() and notes.items() <= (job.metadata or {}).items()
+    ]
+    for job in found:
+        client.stop_job(job)
+    return found
+
+
+def _client(address: str) -> JobSubmissionClient:
+    try:
+        return JobSubmissionClient(address)
+    except (ConnectionError, RuntimeError) as error:
+        raise TransientError(f"Ray cluster {address}: does not answer ({error})") from error
+
+
+def _running(client: JobSubmissionClient, name: str) -> str | None:
+    """The id of a running job of this name; the newest where there are several."""
+    started = [
+        job.submission_id
+        for job in client.list_jobs()
+        if job.submission_id and job.submission_id.rpartition("-")[0] == name and not job.status.is_terminal()
+    ]
+    return max(started, default=None)
+
+
+def _follow(client: JobSubmissionClient, job: str) -> None:
+    heard = time.monotonic()
+    while True:
+        try:
+            info = client.get_job_info(job)
+            heard = time.monotonic()
+        except (ConnectionError, RuntimeError) as error:
+            if time.monotonic() - heard > _PATIENCE_SECONDS:
+                raise TransientError(f"job {job}: the cluster does not answer any more ({error})") from error
+            time.sleep(_POLL_SECONDS)
+            continue
+        if info.status == JobStatus.SUCCEEDED:
+            return
+        if info.status.is_terminal():
+            words = f"job {job} {info.status.value.lower()}: {_last_words(client, job) or info.message}"
+            kinds = {code: kind for kind, code in EXIT_CODES.items()}
+            raise kinds.get(info.driver_exit_code or 1, TransientError)(words)
+        time.sleep(_POLL_SECONDS)
+
+
+def _last_words(client: JobSubmissionClient, job: str) -> str:
+    try:
+        lines = client.get_job_logs(job).strip().splitlines()
+    except (ConnectionError, RuntimeError):
+        return ""
+    return "\n".join(lines[-10:])
