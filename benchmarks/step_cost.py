@@ -150,7 +150,7 @@ def ours(spec: ModelSpec, batch: int) -> Cost:
 
 def published(checkout: Path, spec: ModelSpec, batch: int) -> Cost:
     """The cost of the published code's step, its masks included."""
-    module = _load(checkout / "pretrain_croma.py")
+    module = load_published(checkout)
     module.gather_features = lambda features, **_: features.detach()
     with FakeTensorMode():
         model = module.CROMA(encoder_dim=spec.encoder_dim, encoder_layers=spec.encoder_depth)
@@ -163,9 +163,10 @@ def published(checkout: Path, spec: ModelSpec, batch: int) -> Cost:
     return ledger.cost
 
 
-def _load(path: Path) -> Any:
+def load_published(checkout: Path) -> Any:
+    """The published module, loaded from its checkout."""
     vars(np)["float"] = float  # gone from NumPy since it was written
-    spec = importlib.util.spec_from_file_location("published_croma", path)
+    spec = importlib.util.spec_from_file_location("published_croma", checkout / "pretrain_croma.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
