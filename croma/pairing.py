@@ -13,6 +13,7 @@ from croma.document import Document
 from croma.grid import Cell
 
 Floats = npt.NDArray[np.float64]
+Direction = Literal["ascending", "descending"]
 Integers = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
@@ -46,8 +47,8 @@ def refuse_optical(scene: Scene, max_cloud: float) -> Refusal | None:
     return None
 
 
-def refuse_radar(scene: Scene, orbit_state: Literal["ascending", "descending"] | None) -> Refusal | None:
-    """Why a radar scene is not to be paired; None if it is: wide swath with both polarisations, and of this direction.
+def refuse_radar(scene: Scene, orbit_state: Direction | None, orbits: Sequence[int] = ()) -> Refusal | None:
+    """Why a radar scene is not to be paired; None if it is: wide swath, both polarisations, the right orbit.
 
     What an item does not say about mode and polarisation is not held against it: it has both bands.
     """
@@ -57,6 +58,8 @@ def refuse_radar(scene: Scene, orbit_state: Literal["ascending", "descending"] |
         return _refusal(scene, "polarization", f"{'+'.join(scene.polarizations)}, VV+VH is needed")
     if orbit_state is not None and scene.orbit_state != orbit_state:
         return _refusal(scene, "orbit-state", f"{scene.orbit_state or 'unknown direction'}, only {orbit_state} is used")
+    if orbits and scene.relative_orbit not in orbits:
+        return _refusal(scene, "relative-orbit", f"relative orbit {scene.relative_orbit or 'unknown'} is not wanted")
     return None
 
 

@@ -65,6 +65,10 @@ _FIELD = (1 << 21) - 1
 _SHIFT = 1 << 20
 
 
+BORDERS = (0.0, 56.0, 64.0, 72.0, 84.0)
+"""Latitudes where zones begin and end from south to north; from west to east all do at multiples of 3°."""
+
+
 def zones(longitudes: Floats, latitudes: Floats) -> Integers:
     """`croma.grid.utm_epsg` of many points."""
     longitudes = (longitudes + 180) % 360 - 180

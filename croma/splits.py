@@ -15,11 +15,9 @@ import numpy.typing as npt
 from croma.catalog.footprint import from_degrees, to_degrees
 from croma.grid import PIXEL
 from croma.keyed import uniform
-from croma.places import Floats, Integers, Places, zones
+from croma.places import BORDERS, Floats, Integers, Places, zones
 
 Flags = npt.NDArray[np.bool_]
-EXCEPTIONAL_LATITUDES = (0.0, 56.0, 64.0, 72.0, 84.0)
-"""Where zones begin and end from south to north; from west to east all do at multiples of 3°."""
 METRES_PER_DEGREE = 111_320.0
 
 
@@ -125,7 +123,7 @@ def _near_border(places: Places, size: int, margin: int) -> Flags:
     """Which chips may be within `margin` of another zone. Errs on the side of yes."""
     longitude, latitude = to_degrees(int(places.epsg[0])).transform(*places.centres(size).T)
     east = np.abs(longitude - 3 * np.round(longitude / 3)) * METRES_PER_DEGREE * np.cos(np.radians(latitude))
-    north = np.min([np.abs(latitude - border) for border in EXCEPTIONAL_LATITUDES], axis=0) * METRES_PER_DEGREE
+    north = np.min([np.abs(latitude - border) for border in BORDERS], axis=0) * METRES_PER_DEGREE
     return np.asarray(np.minimum(east, north) < 2 * margin)
 
 

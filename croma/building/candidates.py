@@ -9,10 +9,9 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from croma import splits
-from croma.building import placement
-from croma.building.placement import SLACK
+from croma.building.placement import SLACK, Sites, zone
 from croma.building.spec import BuildSpec
-from croma.catalog.footprint import area_in_degrees, covers, in_degrees, in_metres
+from croma.catalog.footprint import covers, in_degrees, in_metres
 from croma.catalog.scene import Scene
 from croma.pairing import hours, radar_order
 from croma.places import Floats, Integers, Places
@@ -46,17 +45,17 @@ class Ground:
 
     Args:
         spec: the dataset.
+        sites: where chips may lie.
         optical: optical scenes.
         radar: radar scenes.
     """
 
-    def __init__(self, spec: BuildSpec, optical: Sequence[Scene], radar: Sequence[Scene]) -> None:
+    def __init__(self, spec: BuildSpec, sites: Sites, optical: Sequence[Scene], radar: Sequence[Scene]) -> None:
         self.spec = spec
+        self.sites = sites
         self.optical = optical
         self.radar = radar
-        self.zones = [placement.zone(scene) for scene in optical]
-        self._area = area_in_degrees(spec.area)
-        shapely.prepare(self._area)
+        self.zones = [zone(scene) for scene in optical]
         self._tree = shapely.STRtree([in_degrees(scene.geometry) for scene in radar])
         self._radar_hours = hours(radar)
         self._offers: dict[tuple[int, bytes], Offer] = {}
@@ -75,9 +74,8 @@ class Ground:
         footprint = in_metres(self.optical[number].geometry, epsg)
         name = epsg, footprint.wkb
         if name not in self._offers:
-            places = placement.cells(self.spec.placement, footprint, epsg, size, self._area)
-            step = placement.step(self.spec.placement)
-            self._offers[name] = Offer(places, *splits.assign(places, size, self._blocks, step))
+            places = self.sites.cells(footprint, epsg)
+            self._offers[name] = Offer(places, *splits.assign(places, size, self._blocks, self.sites.step))
         return self._offers[name]
 
     def splits(self, keys: Integers) -> Integers:

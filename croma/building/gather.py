@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from math import ceil
 
-from croma.building.spec import BuildSpec
+from croma.building.spec import BuildSpec, Labels, Stratified
 from croma.catalog.dialects import Dialect
 from croma.catalog.find import find
 from croma.catalog.found import Found
@@ -20,6 +20,8 @@ class Gathered:
     optical: tuple[Scene, ...]
     radar: tuple[Scene, ...]
     labels: tuple[Scene, ...]
+    layer: tuple[Scene, ...]
+    """Land cover that decides where chips lie; empty where the recipe does not ask for it."""
     refused: tuple[Refusal, ...]
     """Items that cannot be used."""
 
@@ -37,14 +39,20 @@ def gather(spec: BuildSpec, address: str, dialect: Dialect, patience: Patience =
     def look_for(collection: str, window: TimeWindow | None, label_asset: str | None = None) -> Found:
         return find(address, dialect, collection, spec.area, window, label_asset=label_asset, patience=patience)
 
+    def look_at(layer: Labels | None) -> Found:
+        return look_for(layer.collection, None, layer.asset) if layer else Found(scenes=(), refused=())
+
     days = timedelta(days=ceil(spec.pair.max_gap_hours / 24))
     around = TimeWindow(start=spec.window.start - days, end=spec.window.end + days)
     optical = look_for(spec.optical, spec.window)
     radar = look_for(spec.radar, around)
-    labels = look_for(spec.labels.collection, None, spec.labels.asset) if spec.labels else Found(scenes=(), refused=())
+    labels = look_at(spec.labels)
+    wanted = spec.placement.layer if isinstance(spec.placement, Stratified) else None
+    layer = labels if wanted == spec.labels else look_at(wanted)
     return Gathered(
         optical=optical.scenes,
         radar=radar.scenes,
         labels=labels.scenes,
+        layer=layer.scenes,
         refused=optical.refused + radar.refused + labels.refused,
     )

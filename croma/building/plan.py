@@ -14,11 +14,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from croma.building import where
 from croma.building.candidates import Candidates, Ground, join
 from croma.building.grouping import Grouped, group
 from croma.building.layers import Members, label_sets
 from croma.building.lazy import Lazy
 from croma.building.left_out import LeftOut, idle_scenes
+from croma.building.placement import Sites
 from croma.building.selection import known_chips, one_per_pass, select
 from croma.building.shard_plan import ShardPlan
 from croma.building.spec import BuildSpec
@@ -51,6 +53,7 @@ def make_plan(
     radar: Iterable[Scene],
     labels: Iterable[Scene] = (),
     known: Iterable[str] = (),
+    sites: Sites | None = None,
 ) -> Plan:
     """The plan of what `spec` asks for and `known` does not hold.
 
@@ -60,6 +63,7 @@ def make_plan(
         radar: radar scenes of the catalog.
         labels: scenes of the label layer.
         known: ids of chips that are there already, or that were tried and refused.
+        sites: where chips may lie; by default what `croma.building.where.sites` says without a land-cover layer.
 
     Raises:
         InputError: there are no scenes, none that can be used, no place for a chip, or no pair within the gap; or a
@@ -69,7 +73,7 @@ def make_plan(
     optical_scenes, refused_optical = usable_optical(spec, optical)
     radar_scenes, refused_radar = usable_radar(spec, radar)
     label_scenes = in_order(labels)
-    ground = Ground(spec, optical_scenes, radar_scenes)
+    ground = Ground(spec, sites or where.sites(spec), optical_scenes, radar_scenes)
     found = join([ground.pair(number) for number in range(len(optical_scenes))])
     once = one_per_pass(found, optical_scenes)
     left_out = LeftOut(ground, np.union1d(found.keys, old.keys))

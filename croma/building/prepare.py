@@ -12,7 +12,9 @@ from croma.building.gather import gather
 from croma.building.plan import Plan, make_plan
 from croma.building.shard_plan import ShardPlan
 from croma.building.spec import BuildSpec
+from croma.building.where import sites
 from croma.catalog.dialects import address_of, dialect_for
+from croma.catalog.signing import default_signer
 from croma.document import Document
 from croma.shards import index, ledger
 from croma.shards.dataset import FORMAT, Header, write_header
@@ -89,7 +91,8 @@ def _plan(spec: BuildSpec, catalog: str, uri: str) -> tuple[Plan, Survey]:
     found = gather(spec, address, dialect_for(address))
     chips = index.known_chips(uri)
     refused = ledger.known_refusals(uri, spec.quality.fingerprint)
-    plan = make_plan(spec, found.optical, found.radar, found.labels, chips | refused)
+    where = sites(spec, found.layer, default_signer())
+    plan = make_plan(spec, found.optical, found.radar, found.labels, chips | refused, where)
     reasons = [(refusal.reason, f"{refusal.scene}: {refusal.detail}") for refusal in found.refused + plan.refused]
     places = [(place.reason, f"{place.cell}: {place.detail}") for place in plan.rejections]
     summary = Survey(

@@ -26,7 +26,56 @@ class Centres(Document):
     kind: Literal["centres"] = "centres"
 
 
-Placement = Annotated[Lattice | Centres, Field(discriminator="kind")]
+class Labels(Document):
+    """A label layer cut beside every chip, from the same catalog."""
+
+    collection: str = "esa-worldcover"
+    asset: str = "map"
+
+
+class Points(Document):
+    """One chip round each point of a file."""
+
+    kind: Literal["points"] = "points"
+    file: str
+    """Address of a CSV with the columns longitude and latitude, a GeoJSON of points, or a GeoParquet of points."""
+    min_distance_m: int = Field(0, ge=0)
+    """Metres between the middles of chips; of two points that are nearer, the one further up in the file is taken."""
+
+
+class Cities(Document):
+    """Chips around cities, as SSL4EO-S12 draws them: a city, then a place around it with a Gaussian distance."""
+
+    kind: Literal["cities"] = "cities"
+    draws: int = Field(gt=0)
+    """Places drawn; those outside the area or too near an earlier one are left out."""
+    std_km: float = Field(50.0, gt=0)
+    """Standard deviation of the distance, north and east each."""
+    largest: int = Field(10_000, gt=0)
+    """Draw among so many cities of the file, from its top."""
+    file: str | None = None
+    """Cities as `Points.file`, the largest first; unset: the 10,000 most populous places of the world."""
+    min_distance_m: int = Field(0, ge=0)
+    """As for points; the earlier draw is taken."""
+
+
+class Stratified(Document):
+    """As many chips of every land-cover class, by the commonest class of each place of a lattice."""
+
+    kind: Literal["stratified"] = "stratified"
+    per_class: int = Field(gt=0)
+    """At most so many places of a class."""
+    classes: tuple[int, ...] = ()
+    """Codes of the layer that are wanted; empty: all that occur."""
+    layer: Labels = Field(default_factory=Labels)
+    """The land-cover layer, from the same catalog; its newest version counts."""
+    step: int = Field(1200, gt=0, multiple_of=LATTICE)
+    """As for a lattice."""
+    min_distance_m: int = Field(0, ge=0)
+    """Metres between the middles of chips."""
+
+
+Placement = Annotated[Lattice | Centres | Points | Cities | Stratified, Field(discriminator="kind")]
 
 
 class PairRule(Document):
@@ -43,6 +92,8 @@ class PairRule(Document):
     """Optical scenes cloudier than this (percent, from the catalog) are left out before pairing."""
     same_orbit_state: Literal["ascending", "descending"] | None = None
     """Take radar passes of this direction only."""
+    relative_orbits: tuple[int, ...] = ()
+    """Take radar passes of these relative orbits only: always the same look at a place; empty: of all."""
 
 
 class Quality(Document):
@@ -55,13 +106,6 @@ class Quality(Document):
     """Saturated pixels by the scene classification, where there is one."""
     max_optical_nodata: Share = 0.0
     max_radar_nodata: Share = 0.0
-
-
-class Labels(Document):
-    """A label layer cut beside every chip, from the same catalog."""
-
-    collection: str = "esa-worldcover"
-    asset: str = "map"
 
 
 class SplitRule(Document):

@@ -45,7 +45,9 @@ def usable_radar(spec: BuildSpec, scenes: Iterable[Scene]) -> tuple[list[Scene],
         InputError: none is left.
     """
     given = in_order(scenes)
-    return _usable(spec, given, [refuse_radar(s, spec.pair.same_orbit_state) for s in given], spec.radar)
+    rule = spec.pair
+    refusals = [refuse_radar(scene, rule.same_orbit_state, rule.relative_orbits) for scene in given]
+    return _usable(spec, given, refusals, spec.radar)
 
 
 def _usable(

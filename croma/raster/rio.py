@@ -50,7 +50,7 @@ class RioFile:
         width = (last.col - first.col + 1) * header.block_width
         part = Window(row, col, height, width).clip(header.height, header.width)
         try:
-            with _translated():
+            with translated():
                 pixels = self._dataset.read(1, window=RioWindow(part.col, part.row, part.width, part.height))
         except UnusableError as error:
             if len(rectangle) > 1:
@@ -67,7 +67,7 @@ class RioFile:
     def _ask_server(self) -> None:
         """Raise what is wrong with the server, if it is the server: GDAL calls an HTTP 503 a short read."""
         if "://" in self._href:
-            with _translated():
+            with translated():
                 rasterio.open(self._href, sharing=False).close()
 
 
@@ -81,7 +81,7 @@ def open_rio(href: str) -> Iterator[RioFile]:
         TransientError: the server does not answer.
     """
     with rasterio.Env(**ENVIRONMENT):
-        with _translated():
+        with translated():
             dataset = rasterio.open(href, sharing=False)
         with dataset:
             yield RioFile(href, dataset)
@@ -127,7 +127,8 @@ def _header(dataset: rasterio.DatasetReader) -> Header:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def translated() -> Iterator[None]:
+    """GDAL's errors as ours."""
     try:
         yield
     except RasterioError as error:
