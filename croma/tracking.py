@@ -213,8 +213,8 @@ class Run:
             loader: Module with `_load_pyfunc(path)`; it and what it imports are in `code`.
             data: Folder that the loader is given.
             code: Folders or files that travel with the model and stand on its import path.
-            example: A small input; with `answer` it gives the signature, whose first axis is the batch. Axes of images
-                (rank 4) are free.
+            example: A small input; with `answer` it gives the signature, whose first axis is the batch. All axes of
+                images (rank 4) are free: the model refuses wrong ones in words, MLflow would print all pixels.
             answer: What the model answers to `example`.
             requirements: Pip requirements, complete.
             metadata: Licence, dataset, normalisation: what a reader of the file needs.
@@ -246,7 +246,7 @@ class Run:
 
 def _schema(arrays: Mapping[str, np.ndarray[Any, Any]]) -> Schema:
     def shape(array: np.ndarray[Any, Any]) -> tuple[int, ...]:
-        return (-1, array.shape[1], -1, -1) if array.ndim == 4 else (-1, *array.shape[1:])
+        return (-1,) * 4 if array.ndim == 4 else (-1, *array.shape[1:])
 
     return Schema([TensorSpec(array.dtype, shape(array), name) for name, array in arrays.items()])
 

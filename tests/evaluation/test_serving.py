@@ -1,7 +1,13 @@
 import json
+import os
 import subprocess
 import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,9 +15,11 @@ import torch
 
 from croma.evaluation import serving
 from croma.evaluation.packing import log_model
+from croma.evaluation.registry import register, set_alias
 from croma.evaluation.sources import open_weights
 from croma.model.weights import load_weights
 from croma.tracking import Tracker, open_run
+from tests.conftest import free_port
 from tests.evaluation.world import SPEC
 
 
@@ -115,3 +123,60 @@ def test_a_logged_model_runs_on_the_code_that_travels_with_it(weights: Path, tra
     rooms = {name.split(".")[1] for name in loaded}
     assert rooms <= {"batches", "errors", "evaluation", "model", "sensors"}
     assert np.shape(vectors) == (2, SPEC.encoder_dim)
+
+
+@pytest.fixture
+def served(weights: Path, tracker: Tracker, tmp_path: Path) -> Iterator[str]:
+    """The address of `mlflow models serve` for a registered model."""
+    with open_run(tracker, "served", "run") as run, open_weights(str(weights)) as source:
+        model = log_model(run, source, {})
+        set_alias(tracker, "served", "champion", register(tracker, "served", model, run.id, {}))
+    port = free_port()
+    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", "models:/served@champion", "-p", str(port)]
+    command += ["--env-manager", "local", "-h", "127.0.0.1", "-w", "1"]
+    environment = os.environ | {
+        "MLFLOW_TRACKING_URI": tracker.uri,
+        "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
+    }
+    with (
+        (tmp_path / "log").open("w") as log,
+        subprocess.Popen(command, env=environment, stdout=log, stderr=log) as process,
+    ):
+        deadline = time.monotonic() + 100
+        while time.monotonic() < deadline and process.poll() is None:
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/ping", timeout=2).close()
+                break
+            except OSError:
+                time.sleep(0.3)
+        yield f"http://127.0.0.1:{port}"
+        process.terminate()
+
+
+def ask(address: str, images: dict[str, np.ndarray]) -> tuple[int, dict[str, Any]]:
+    body = json.dumps({"inputs": {name: array.tolist() for name, array in images.items()}}).encode()
+    request = urllib.request.Request(f"{address}/invocations", body, {"Content-Type": "application/json"})
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_mlflow_serves_the_registered_model(served: str, model: serving.EmbeddingModel) -> None:
+    images = pairs(2, 16)
+    status, answer = ask(served, images)
+    assert status == 200, answer
+    expected = model.predict(images)
+    for name, vectors in expected.items():
+        np.testing.assert_allclose(answer["predictions"][name], vectors, rtol=1e-4, atol=1e-5)
+    status, answer = ask(served, images | {"radar": np.zeros((2, 3, 16, 16), np.float32)})
+    print(answer)
+    assert status == 400
+    assert "radar has shape (2, 3, 16, 16)" in str(answer)
+    status, answer = ask(served, images | {"optical": np.zeros((2, 12, 20, 16), np.float32)})
+    print(answer)
+    assert status == 400
+    assert "multiples of 8" in str(answer)
