@@ -13,7 +13,7 @@ from croma.catalog.signing import default_signer
 from croma.provenance import code_version
 from croma.shards.dataset import read_card
 from croma.shards.ref import DatasetRef
-from flows import reports
+from flows import metrics, reports
 from flows.policy import TRANSIENT
 from flows.site import Site
 
@@ -60,6 +60,7 @@ def fill_shards(uri: str, shards: list[str]) -> list[str]:
     """Cut the chips of some planned shards and store them; shards that are there already are left."""
     for shard in shards:
         card = fill(read_plan(uri, shard), uri, default_signer())
+        metrics.count(uri, card)
         log.info("shard %s: %d chips, %d refused", card.id, card.samples, len(card.rejections))
     return shards
 

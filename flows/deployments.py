@@ -37,11 +37,12 @@ def plan(file: Path, recipe: str) -> list[RunnerDeployment]:
     if not file.is_file():
         raise InputError(f"{file}: there is no such file; run croma deploy in the repository, or name it with --file")
     known = load_recipe(recipe)
-    names = {"recipe": recipe, "dataset": known.dataset.name}
-    return [_deployment(declared, names) for declared in yaml.safe_load(file.read_text())["deployments"]]
+    # The whole recipe travels: a worker elsewhere has no file of ours.
+    values = {"{recipe}": known.model_dump(mode="json"), "{dataset}": known.dataset.name}
+    return [_deployment(declared, values) for declared in yaml.safe_load(file.read_text())["deployments"]]
 
 
-def _deployment(declared: Mapping[str, Any], names: Mapping[str, str]) -> RunnerDeployment:
+def _deployment(declared: Mapping[str, Any], values: Mapping[str, Any]) -> RunnerDeployment:
     module, _, function = declared["entrypoint"].rpartition(".")
     try:
         flow = getattr(import_module(module), function)
@@ -51,7 +52,7 @@ def _deployment(declared: Mapping[str, Any], names: Mapping[str, str]) -> Runner
         name=declared["name"],
         description=declared["description"],
         tags=declared["tags"],
-        parameters={key: _filled(value, names) for key, value in declared.get("parameters", {}).items()},
+        parameters={key: values.get(value, value) for key, value in declared.get("parameters", {}).items()},
         schedules=[_schedule(schedule) for schedule in declared.get("schedules", [])],
         concurrency_limit=ConcurrencyLimitConfig(**declared["concurrency_limit"]),
         work_pool_name=declared["work_pool"]["name"],
@@ -64,10 +65,6 @@ def _deployment(declared: Mapping[str, Any], names: Mapping[str, str]) -> Runner
 
 def _schedule(declared: Mapping[str, str]) -> Schedule:
     return Cron(declared["cron"], timezone=declared["timezone"])
-
-
-def _filled(value: Any, names: Mapping[str, str]) -> Any:
-    return value.format(**names) if isinstance(value, str) else value
 
 
 def register(deployments: list[RunnerDeployment], kubernetes: Path | None = None) -> Iterator[str]:

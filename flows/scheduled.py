@@ -8,7 +8,7 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from croma import storage
 from croma.errors import ContractError
 from croma.extent import TimeWindow
-from croma.recipes.recipe import load_recipe
+from croma.recipes.recipe import Recipe
 from croma.shards.dataset import open_dataset
 from croma.shards.reader import verify
 from croma.shards.ref import DatasetRef
@@ -17,7 +17,7 @@ from flows.site import Site
 
 
 @flow(name="nightly-increment", validate_parameters=True)
-def increment(recipe: str, days: int = 30) -> DatasetRef:
+def increment(recipe: Recipe, days: int = 30) -> DatasetRef:
     """Add to a recipe's dataset what the catalog has of the last `days`; radar and optical arrive days apart.
 
     A dataset that grows so takes its pairs by year (`pair.each: year` in the recipe).
@@ -25,7 +25,7 @@ def increment(recipe: str, days: int = 30) -> DatasetRef:
     # Loads GDAL, which the other flows here must not need.
     from flows.build_dataset import build_dataset
 
-    spec = load_recipe(recipe).dataset
+    spec = recipe.dataset
     today = datetime.now(UTC).date()
     recent = TimeWindow(start=max(spec.window.start, today - timedelta(days=days)), end=today)
     return build_dataset(spec.model_copy(update={"window": recent}))
@@ -49,33 +49,33 @@ def find_faults(dataset: DatasetRef) -> list[str]:
 
 
 @flow(name="evaluate-new", validate_parameters=True)
-def evaluate_new(recipe: str) -> int:
+def evaluate_new(recipe: Recipe) -> int:
     """Judge every finished run of a recipe; what is judged already is found. How many there are."""
     # Loads torch, which the other flows here must not need.
     from croma.training.spec import TrainResult
     from flows.evaluate import score
 
-    loaded, site = load_recipe(recipe), Site.load()
+    site = Site.load()
     runs = storage.join(site.root, "runs")
-    dataset = open_dataset(DatasetRef.of(site.dataset(loaded.dataset.name))).ref
+    dataset = open_dataset(DatasetRef.of(site.dataset(recipe.dataset.name))).ref
     finished = [
         address
         for run in storage.list_names(runs)
-        if run.startswith(f"{loaded.name}-") and storage.exists(address := storage.join(runs, run, "result.json"))
+        if run.startswith(f"{recipe.name}-") and storage.exists(address := storage.join(runs, run, "result.json"))
     ]
     for address in finished:
         result = TrainResult.model_validate_json(storage.read(address))
-        score(loaded.name, loaded.evaluate, result.weights, dataset, site)
+        score(recipe.name, recipe.evaluate, result.weights, dataset, site)
     return len(finished)
 
 
 @flow(name="nightly-review", validate_parameters=True)
-def review(recipe: str, silent_hours: float = 6.0) -> list[str]:
+def review(recipe: Recipe, silent_hours: float = 6.0) -> list[str]:
     """Table of a recipe's runs; ends those that say RUNNING and have been silent. Ids of the ended ones."""
     # Loads MLflow, which a build does not have.
     from croma.tracking import read_runs, sweep_stale
 
-    name, tracker = load_recipe(recipe).name, Site.load().tracker
+    name, tracker = recipe.name, Site.load().tracker
     swept = sweep_stale(tracker, name, timedelta(hours=silent_hours))
     table = [
         {"run": run.name, "status": run.status, **{key: round(value, 4) for key, value in sorted(run.metrics.items())}}

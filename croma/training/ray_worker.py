@@ -4,6 +4,7 @@ import json
 import logging
 import signal
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import ray.train
@@ -16,6 +17,8 @@ from ray.train.v2._internal.execution.context import get_train_context
 
 from croma import distributed
 from croma.errors import ContractError, InputError, UnusableError
+from croma.training.ray_metrics import Gauges
+from croma.training.reporting import Line
 from croma.training.spec import TrainRun
 from croma.training.step import Requests
 from croma.training.worker import train_here
@@ -109,8 +112,19 @@ def train_worker(config: dict[str, str]) -> str | None:
     if device.type == "cpu":
         torch.set_num_threads(max(1, int(run.spec.resources.cpus)))
     try:
-        trained = train_here(run, device, Wishes(notes), lambda line: notes.put("line", json.dumps(line)))
+        trained = train_here(run, device, Wishes(notes), _teller(run, notes))
     except tuple(FINAL.values()) as error:
         notes.put("error", json.dumps([type(error).__name__, str(error)]))
         raise
     return trained.model_dump_json() if distributed.rank() == 0 else None
+
+
+def _teller(run: TrainRun, notes: Notes) -> Callable[[Line], None]:
+    """Tells the driver and Prometheus where the run stands."""
+    gauges = Gauges(run.id)
+
+    def tell(line: Line) -> None:
+        notes.put("line", json.dumps(line))
+        gauges.tell(line)
+
+    return tell

@@ -91,6 +91,8 @@ class Line(NamedTuple):
     loss: float
     samples_per_second: float
     seconds_left: float
+    waiting: float
+    """Share of the step spent waiting for data."""
 
     def __str__(self) -> str:
         minutes, seconds = divmod(round(self.seconds_left), 60)
@@ -117,7 +119,8 @@ class Progressing:
         if now - self._last > 0.5 or report.step == self._steps:
             self._last = now
             left = (self._steps - report.step) * self._pace
-            self._tell(Line(report.step, self._steps, report.loss, self._global_batch / self._pace, left))
+            rate, waiting = self._global_batch / self._pace, report.waited / report.seconds
+            self._tell(Line(report.step, self._steps, report.loss, rate, left, waiting))
 
 
 def flops_of_a_sample(objective: Any, batch: Batch) -> float:
