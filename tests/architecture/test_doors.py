@@ -23,7 +23,10 @@ DOORS = {
     "s3fs": {"croma/storage.py"},
     "boto3": set(),
     "mlflow": {"croma/tracking.py"},
-    "ray": {"croma/training/ray_job.py", "croma/training/ray_worker.py", "croma/training/ray_metrics.py", "croma/cluster.py"},
+    "ray": {
+        *("croma/training/ray_job.py", "croma/training/ray_worker.py", "croma/training/ray_metrics.py"),
+        "croma/cluster.py",
+    },
     "sklearn": {"croma/evaluation"},
     "typer": {"croma/cli"},
     "rustac": {"croma/simulate"},

@@ -1,7 +1,7 @@
 """Check images, compose, manifests, Terraform, `ray up` and the dashboard, offline: `python -m tools.check_infra`.
 
-Prints every problem with its file and leaves with 1 when there is one. What needs a program that is missing here is said
-to be skipped; in CI nothing may be.
+Prints every problem with its file and leaves with 1 when there is one. What needs a program that is missing here is
+said to be skipped; in CI nothing may be.
 """
 
 import argparse

@@ -86,9 +86,9 @@ def _careless(pod: Manifest) -> Iterator[str]:
         if container.get("securityContext", {}).get("allowPrivilegeEscalation") is not False:
             yield f"{name} may gain privileges"
         for variable in container.get("env", []):
-            if any(word in variable["name"] for word in ("PASSWORD", "TOKEN", "SECRET_KEY")) and "value" in variable:
-                if not variable["name"].endswith(("_NAME", "_KEY")):
-                    yield f"{name} holds {variable['name']} in plain words"
+            secret = any(word in variable["name"] for word in ("PASSWORD", "TOKEN", "ACCESS_KEY", "AUTH_STRING"))
+            if secret and "value" in variable and "_SECRET_" not in variable["name"]:
+                yield f"{name} holds {variable['name']} in plain words"
 
 
 def _dangling(manifests: list[Manifest]) -> list[str]:
