@@ -1,6 +1,6 @@
 """Registers the deployments of prefect.yaml, their pools and their failure notice with a Prefect server."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,25 @@ def plan(file: Path, recipe: str) -> list[RunnerDeployment]:
     # The whole recipe travels: a worker elsewhere has no file of ours.
     values = {"{recipe}": known.model_dump(mode="json"), "{dataset}": known.dataset.name}
     return [_deployment(declared, values) for declared in yaml.safe_load(file.read_text())["deployments"]]
+
+
+def describe(planned: Iterable[RunnerDeployment]) -> list[tuple[str, ...]]:
+    """A row for each deployment: name, pool, schedule, runs at once, parameters."""
+    return [
+        (
+            deployment.full_name,
+            str(deployment.work_pool_name),
+            ", ".join(str(getattr(s.schedule, "cron", s.schedule)) for s in deployment.schedules or []) or "-",
+            str(deployment.concurrency_limit),
+            ", ".join(f"{key}={_brief(value)}" for key, value in (deployment.parameters or {}).items()),
+        )
+        for deployment in planned
+    ]
+
+
+def _brief(value: Any) -> Any:
+    """A recipe by its name, anything else as it is."""
+    return value["name"] if isinstance(value, dict) else value
 
 
 def _deployment(declared: Mapping[str, Any], values: Mapping[str, Any]) -> RunnerDeployment:

@@ -187,7 +187,8 @@ def deploy(
 
     planned = deployments.plan(file, recipe)
     if dry_run:
-        show.deployments(planned)
+        rows = deployments.describe(planned)
+        show.table(rows, "deployment", "pool", "schedule (UTC)", "at once", "parameters")
         return
     for name in deployments.register(planned, kubernetes):
         show.out.print(name)

@@ -18,8 +18,6 @@ from croma.training.spec import TrainResult
 from flows.site import Site
 
 if TYPE_CHECKING:
-    from prefect.deployments.runner import RunnerDeployment
-
     from flows.end_to_end import Outcome
 
 console = Console(stderr=True, highlight=False)
@@ -173,18 +171,3 @@ def _score(score: Score | None) -> str:
         return "-"
     interval = "" if score.low is None or score.high is None else f" [{score.low:.3f}, {score.high:.3f}]"
     return f"{score.value:.3f}{interval}"
-
-
-def deployments(planned: Iterable["RunnerDeployment"]) -> None:
-    """Print what would be registered: flow, pool, schedule, limit, parameters."""
-    rows = [
-        (
-            deployment.full_name,
-            deployment.work_pool_name,
-            ", ".join(str(getattr(s.schedule, "cron", s.schedule)) for s in deployment.schedules or []) or "-",
-            deployment.concurrency_limit,
-            ", ".join(f"{key}={value}" for key, value in (deployment.parameters or {}).items()),
-        )
-        for deployment in planned
-    ]
-    table(rows, "deployment", "pool", "schedule (UTC)", "at once", "parameters")
