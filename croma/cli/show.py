@@ -22,13 +22,15 @@ if TYPE_CHECKING:
 
 console = Console(stderr=True, highlight=False)
 """For messages: errors, progress."""
-out = Console(highlight=False)
+out = Console(highlight=False, soft_wrap=True)
 """For results."""
 
 
-def table(rows: Iterable[Sequence[object]], *headings: str, title: str | None = None) -> None:
+def table(rows: Iterable[Sequence[object]], *headings: str) -> None:
     """Print rows under headings."""
-    grid = Table(*headings, title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    grid = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in headings:
+        grid.add_column(heading, no_wrap=True)
     for row in rows:
         grid.add_row(*(str(value) for value in row))
     out.print(grid)
@@ -133,9 +135,10 @@ def training(result: TrainResult) -> None:
 
 
 def scores(card: Scorecard) -> None:
-    """Print scores beside the baselines, and the verdict."""
+    """Print the first metric of every probe beside the baselines, and the verdict. All metrics are in the tracker."""
     encoders = list(dict.fromkeys(score.encoder for score in card.scores))
-    keys = list(dict.fromkeys(score.key for score in card.scores))
+    first = {(score.protocol, score.modality): score.key for score in reversed(card.scores)}
+    keys = [key for key in dict.fromkeys(score.key for score in card.scores) if key in first.values()]
     found = {(score.key, score.encoder): score for score in card.scores}
     rows = [(key, *(_score(found.get((key, encoder))) for encoder in encoders)) for key in keys]
     table(rows, "score", *encoders)
@@ -161,7 +164,7 @@ def outcome(result: "Outcome", site: Site) -> None:
         [
             ("chips", f"croma inspect {result.dataset}"),
             ("runs and flows", f"croma serve --home {site.home}" if not site.tracking else site.tracking),
-            ("weights", f"croma export {result.training.weights} croma.pt"),
+            ("weights", result.training.weights),
         ]
     )
 
