@@ -4,8 +4,8 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from croma.simulate.kinds import UNITS, VARIANTS, Kind
-from croma.simulate.noise import Floats, generator
+from croma.simulate.kinds import UNITS, VARIANTS, Kind, spread
+from croma.simulate.noise import Floats
 from croma.simulate.phenology import greenness
 
 NEPER = float(np.log(10) / 10)
@@ -50,9 +50,10 @@ _ECHOES: dict[Kind, Echo] = {
     Kind.SPRING_CEREAL: Echo(-11.8, -20.8, -2.4, 0.0, spread=1.3, texture=0.3, wet=2.6),
     Kind.FALLOW: Echo(-12.4, -20.0, 0.2, 1.0, spread=1.2, texture=0.5, wet=1.8),
     Kind.ROAD: Echo(-14.0, -21.5, spread=1.0, texture=0.2),
-    Kind.TILE_ROOF: Echo(-3.6, -11.2, spread=3.6, texture=0.5),
-    Kind.FLAT_ROOF: Echo(-1.8, -11.0, spread=4.0, texture=1.2),
-    Kind.PAVED: Echo(-9.5, -17.2, spread=2.4, texture=0.5),
+    Kind.TILE_ROOF: Echo(-5.0, -12.4, spread=3.6, texture=0.5),
+    Kind.FLAT_ROOF: Echo(-3.5, -12.0, spread=4.0, texture=1.2),
+    Kind.PAVED: Echo(-10.5, -17.8, spread=2.4, texture=0.5),
+    Kind.GARDEN: Echo(-9.6, -16.2, 0.4, 0.8, spread=1.4, texture=0.7),
     Kind.SAND: Echo(-17.5, -25.5, spread=0.9, texture=0.9, wet=1.0),
     Kind.GRAVEL: Echo(-11.4, -19.8, spread=1.6, texture=1.1, wet=1.0),
     Kind.RAW_SOIL: Echo(-12.6, -21.2, spread=1.4, texture=1.1, wet=2.8),
@@ -72,14 +73,15 @@ def echoes(
     for kind in Kind:
         echo = _ECHOES[kind]
         green = greenness(kind, seed, day)[0][:, 0]
-        key = (seed, int(kind), orbit_state) if kind in _FACING else (seed, int(kind))
-        both, own = generator("echo", *key).standard_normal((2, VARIANTS)).astype(np.float32)
+        look = orbit_state if kind in _FACING else "both"
+        shared = 0.0 if echo.wind else 1.5
+        both, own = (spread(seed, kind, f"echo {name} {look}", shared, echo.spread)[:, 0] for name in ("level", "vh"))
         rows = np.s_[kind * VARIANTS : (kind + 1) * VARIANTS]
         bare = 1 - green
         for name, level, grown, share in (("vv", echo.vv, echo.grown_vv, 0.0), ("vh", echo.vh, echo.grown_vh, 0.5)):
             decibels = level + grown * green + echo.wet * (wet - 0.4) * bare * (1 - 0.4 * share)
             decibels += echo.wind * (wind - 0.3) * (1 - 0.4 * share)
-            decibels += echo.spread * ((1 - share) * both + share * own)
+            decibels += (1 - share) * both + share * own
             result[name][0][rows] = decibels * NEPER
             result[name][1][rows] = echo.texture * NEPER
     return result

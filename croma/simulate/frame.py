@@ -109,8 +109,8 @@ class Frame:
         """World coordinates of each `every`-th pixel centre, and one beyond the last, along both axes."""
         rows = np.arange(-(-box.height // every) + 1) * every
         columns = np.arange(-(-box.width // every) + 1) * every
-        xs = box.left + (columns + 0.5) * box.resolution
-        ys = box.top - (rows + 0.5) * box.resolution
+        xs = np.asarray(box.left + (columns + 0.5) * box.resolution, np.float64)
+        ys = np.asarray(box.top - (rows + 0.5) * box.resolution, np.float64)
         if box.epsg == self.east:
             x, y = np.meshgrid(xs - self.origin[0], ys - self.origin[1])
             return x.astype(np.float32), y.astype(np.float32)
@@ -127,7 +127,7 @@ class Frame:
 def _thinned(places: npt.NDArray[np.float64], far: int) -> npt.NDArray[np.float64]:
     """Each `far`-th of evenly spaced places, and on beyond the last."""
     count = -(-len(places) // far) + 1
-    return places[0] + np.arange(count) * far * (places[1] - places[0])
+    return np.asarray(places[0] + np.arange(count) * far * (places[1] - places[0]), np.float64)
 
 
 def _edge(box: GeoBox, epsg: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:

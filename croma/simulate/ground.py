@@ -1,7 +1,7 @@
 """The ground: what covers each pixel, as a pure function of seed and place.
 
-The unit says what a pixel is (`croma.simulate.kinds`); the texture says how it departs from its unit; the relief says how
-the land tilts. What satellites see follows from these three.
+The unit says what a pixel is (`croma.simulate.kinds`), the texture how it departs from its unit. What satellites see
+follows from the two.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from croma.grid import GeoBox
 from croma.simulate import patterns
 from croma.simulate.frame import Frame
 from croma.simulate.kinds import Kind, UnitArray, cover_table, unit_of
-from croma.simulate.noise import Floats, Ints, enlarge, generator
+from croma.simulate.noise import Floats, Ints, enlarge, generator, mix
 from croma.simulate.patterns import Patch, Textures
 from croma.simulate.regimes import LandUse, Regime
 
@@ -23,7 +23,7 @@ COARSE = 4
 STRIP = 256
 """Rows evaluated at once; a multiple of the node spacings, so that results do not depend on it."""
 
-SECTOR = 2600.0
+SECTOR = 2800.0
 """Metres between the centres of neighbourhoods."""
 
 SECTORS = 32
@@ -97,18 +97,20 @@ class Ground:
         regime, margin, river = self._land_use(box)
         sector, edge = self._sectors(box, x, y)
         kind = np.empty(x.shape, np.uint8)
-        variant = np.empty(x.shape, np.uint32)
+        individual = np.empty(x.shape, np.uint32)
         texture = np.empty(x.shape, np.float32)
         for ruling, pattern in _PATTERNS.items():
             here = np.nonzero(regime == ruling)
             if len(here[0]):
                 patch = Patch(x[here], y[here], sector[here], edge[here], y[here] / self._half)
-                kind[here], variant[here], texture[here] = pattern(patch, self.textures)
+                kind[here], individual[here], texture[here] = pattern(patch, self.textures)
         beach = (margin > -0.07) & (regime != Regime.WATER) & (regime != Regime.WETLAND)
         kind[beach & (regime != Regime.TOWN)] = Kind.SAND
         kind[river & (regime != Regime.WATER)] = Kind.RIVER
         scaled = np.clip(np.rint(texture * TEXTURE_SCALE), -127, 127).astype(np.int8)
-        return unit_of(kind, variant), scaled
+        character = mix(sector, 7)
+        character[regime == Regime.WATER] = 0
+        return unit_of(kind, character, individual), scaled
 
     def _land_use(self, box: GeoBox) -> tuple[Ints, Floats, npt.NDArray[np.bool_]]:
         """The ruling land use, how near water is to ruling (0 at the shore), and where rivers run."""
@@ -152,7 +154,7 @@ class Ground:
         order = np.argpartition(distances, 1, axis=0)[:2]
         order = np.take_along_axis(order, np.argsort(np.take_along_axis(distances, order, 0), axis=0), 0)
         picks = [tuple(np.take_along_axis(part, order[i : i + 1], 0)[0] for part in (numbers, xs, ys)) for i in (0, 1)]
-        return picks[0], picks[1]  # type: ignore[return-value]
+        return picks[0], picks[1]
 
 
 def _repeat(nodes: Floats, box: GeoBox) -> Floats:

@@ -1,7 +1,8 @@
 """The kinds of ground, finer than land-cover codes, and the numbering of their variants.
 
-Every pixel of the world belongs to a unit: one of the 1,024 variants of a kind. A variant has a character of its own (a
-field's sowing date, a stand's age, a roof's colour), so neighbouring parcels of one kind differ.
+Every pixel of the world belongs to a unit: one of the 1,024 variants of a kind. A variant is one of 32 individuals
+(this field's sowing date, that roof's colour) of one of 32 characters, which a whole neighbourhood shares (its soil, its
+species, its way of farming). So neighbouring parcels differ a little, and neighbourhoods a lot.
 """
 
 from enum import IntEnum
@@ -9,7 +10,11 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 
-VARIANTS = 1024
+from croma.simulate.noise import Floats, Words, generator
+
+CHARACTERS = 32
+INDIVIDUALS = 32
+VARIANTS = CHARACTERS * INDIVIDUALS
 
 
 class Kind(IntEnum):
@@ -42,6 +47,7 @@ class Kind(IntEnum):
     RAW_SOIL = 24
     REED = 25
     BOG = 26
+    GARDEN = 27
 
 
 COVER: dict[Kind, int] = {
@@ -52,12 +58,12 @@ COVER: dict[Kind, int] = {
         (Kind.WINTER_CEREAL, Kind.RAPESEED, Kind.MAIZE, Kind.BEET, Kind.SPRING_CEREAL, Kind.FALLOW),
         40,
     ),
-    **dict.fromkeys((Kind.ROAD, Kind.TILE_ROOF, Kind.FLAT_ROOF, Kind.PAVED), 50),
+    **dict.fromkeys((Kind.ROAD, Kind.TILE_ROOF, Kind.FLAT_ROOF, Kind.PAVED, Kind.GARDEN), 50),
     **dict.fromkeys((Kind.SAND, Kind.GRAVEL, Kind.RAW_SOIL), 60),
     **dict.fromkeys((Kind.SEA, Kind.LAKE, Kind.RIVER), 80),
     **dict.fromkeys((Kind.REED, Kind.BOG), 90),
 }
-"""ESA WorldCover codes."""
+"""ESA WorldCover codes. Gardens between houses are built-up there, since its pixels are as large as the lots."""
 
 HEIGHT: dict[Kind, float] = {
     Kind.CONIFER: 22.0,
@@ -68,6 +74,7 @@ HEIGHT: dict[Kind, float] = {
     Kind.MAIZE: 1.5,
     Kind.TILE_ROOF: 9.0,
     Kind.FLAT_ROOF: 12.0,
+    Kind.GARDEN: 2.0,
     Kind.REED: 2.0,
 }
 """Metres; 0 where not named."""
@@ -77,9 +84,29 @@ UNITS = VARIANTS * len(Kind)
 UnitArray = npt.NDArray[np.uint16]
 
 
-def unit_of(kind: npt.NDArray[np.integer] | int, variant: npt.NDArray[np.integer]) -> UnitArray:
-    """The unit number of a variant (any integer, taken modulo 1,024) of a kind."""
-    return (np.asarray(kind, np.int64) * VARIANTS + (variant.astype(np.int64) % VARIANTS)).astype(np.uint16)
+def unit_of(kind: npt.NDArray[np.uint8], character: Words, individual: Words) -> UnitArray:
+    """Unit numbers; any number will do for a character or an individual, the remainder counts."""
+    units = kind.astype(np.uint16) * np.uint16(VARIANTS)
+    units += (character % np.uint32(CHARACTERS)).astype(np.uint16) * np.uint16(INDIVIDUALS)
+    units += (individual % np.uint32(INDIVIDUALS)).astype(np.uint16)
+    return units
+
+
+def spread(seed: int, kind: Kind, trait: str, shared: float, own: float) -> Floats:
+    """Normal deviates of a trait of all variants of a kind, shape (1024, 1).
+
+    Args:
+        seed: Of the world.
+        kind: Which kind.
+        trait: Names what differs; traits are independent.
+        shared: Standard deviation among characters; half of the variance moves all kinds of a neighbourhood together.
+        own: Standard deviation among the individuals of a character.
+    """
+    together = generator("trait", seed, trait).standard_normal(CHARACTERS)
+    rng = generator("trait", seed, trait, int(kind))
+    characters = np.sqrt(0.5) * (together + rng.standard_normal(CHARACTERS))
+    deviates = shared * np.repeat(characters, INDIVIDUALS) + own * rng.standard_normal(VARIANTS)
+    return deviates.astype(np.float32)[:, None]
 
 
 def kind_of(units: UnitArray) -> npt.NDArray[np.uint8]:

@@ -64,7 +64,8 @@ class Field:
         white = generator("field", *key).standard_normal((size, size), dtype=np.float32)
         shaped = fft.rfft2(white) * amplitude.astype(np.float32)
         shaped[0, 0] = 0
-        return cls(fft.irfft2(shaped, s=(size, size)).astype(np.float32), pixel)
+        values: Floats = fft.irfft2(shaped, s=(size, size)).astype(np.float32)
+        return cls(values, pixel)
 
     def at(self, x: Floats, y: Floats) -> Floats:
         """Values at points in metres, interpolated linearly."""
@@ -75,7 +76,8 @@ class Field:
         mask = self.size - 1
         column = np.rint(x * np.float32(1 / self.pixel)).astype(np.int32) & mask
         row = np.rint(y * np.float32(1 / self.pixel)).astype(np.int32) & mask
-        return self.values.ravel().take(row * self.size + column)
+        picked: Floats = self.values.ravel().take(row * self.size + column)
+        return picked
 
 
 def interpolated(values: Floats, pixel: float, x: Floats, y: Floats) -> Floats:
@@ -87,7 +89,10 @@ def interpolated(values: Floats, pixel: float, x: Floats, y: Floats) -> Floats:
 
 def _wave_numbers(size: int, pixel: float) -> npt.NDArray[np.float64]:
     """Cycles per metre of the bins of a real FFT, shape (size, size // 2 + 1)."""
-    return np.hypot(np.fft.fftfreq(size, pixel)[:, None], np.fft.rfftfreq(size, pixel)[None, :])
+    numbers: npt.NDArray[np.float64] = np.hypot(
+        np.fft.fftfreq(size, pixel)[:, None], np.fft.rfftfreq(size, pixel)[None, :]
+    )
+    return numbers
 
 
 def enlarge(nodes: Floats, factor: int, height: int, width: int) -> Floats:
@@ -108,15 +113,12 @@ def enlarge(nodes: Floats, factor: int, height: int, width: int) -> Floats:
 
 def blurred(values: Floats, side: float) -> Floats:
     """`values` with a share `side` of each taken from each of its two neighbours, along both axes in turn."""
-    middle, side = np.float32(1 - 2 * side), np.float32(side)
-    tall = values * middle
-    tall[1:] += side * values[:-1]
-    tall[:-1] += side * values[1:]
-    tall[0] += side * values[0]
-    tall[-1] += side * values[-1]
-    wide = tall * middle
-    wide[:, 1:] += side * tall[:, :-1]
-    wide[:, :-1] += side * tall[:, 1:]
-    wide[:, 0] += side * tall[:, 0]
-    wide[:, -1] += side * tall[:, -1]
-    return wide
+    for axis in (0, 1):
+        blur = values * np.float32(1 - 2 * side)
+        source, target = np.moveaxis(values, axis, 0), np.moveaxis(blur, axis, 0)
+        target[1:] += np.float32(side) * source[:-1]
+        target[:-1] += np.float32(side) * source[1:]
+        target[0] += np.float32(side) * source[0]
+        target[-1] += np.float32(side) * source[-1]
+        values = blur
+    return values

@@ -10,7 +10,7 @@ from croma.grid import GeoBox
 from croma.sensors import SENTINEL_2_L2A
 from croma.simulate.frame import Frame
 from croma.simulate.ground import TEXTURE_SCALE, Land
-from croma.simulate.kinds import COVER, kind_of, Kind
+from croma.simulate.kinds import COVER, Kind, kind_of
 from croma.simulate.noise import Floats, blurred, generator
 from croma.simulate.periodic import under
 from croma.simulate.sky import Air, Relief, Sky
@@ -57,6 +57,8 @@ class Camera:
     """Reflectance by band and unit, calibration and sun of the day included."""
     slopes: Floats
     """Change of it per unit of texture."""
+    offset: float
+    """Error of the atmospheric correction, in parts of `_PATH`."""
 
     @classmethod
     def over(cls, frame: Frame, scene: OpticalPass, relief: Relief) -> "Camera":
@@ -64,7 +66,8 @@ class Camera:
         seed = frame.spec.seed
         means, slopes = reflectance(seed, scene.time.timetuple().tm_yday)
         gain = _gain(seed, scene)
-        return cls(frame, scene, Sky(frame, scene, relief), _by_band(means * gain), _by_band(slopes * gain))
+        offset = float(generator("offset", seed, scene.time.isoformat()).normal(0, 0.12))
+        return cls(frame, scene, Sky(frame, scene, relief), _by_band(means * gain), _by_band(slopes * gain), offset)
 
     def look(self, land: Land, inside: npt.NDArray[np.bool_]) -> OpticalTile:
         """The tile over `land`; `inside` says which pixels (10 m) lie in the swath."""
@@ -96,7 +99,7 @@ class Camera:
         ground *= 1 - (1 - _SKYLIGHT[band]) * air.shadow
         residual = np.float32(0.75) * np.float32(self.scene.haze) * np.float32(0.55)
         ground *= 1 - np.float32(0.22) * air.haze
-        ground += _PATH[band] * (air.haze - residual)
+        ground += _PATH[band] * (air.haze - residual) + _PATH[band] * np.float32(self.offset)
         ground += air.cloud * (_CLOUD[band] * (np.float32(0.75) + np.float32(0.25) * air.cloud) - ground)
         return ground
 
@@ -121,7 +124,7 @@ def _gain(seed: int, scene: OpticalPass) -> Floats:
     """
     rng = generator("gain", seed, scene.time.isoformat())
     ramp = np.linspace(-1, 1, BANDS)
-    spread = 0.07 * rng.standard_normal() + 0.05 * rng.standard_normal() * ramp + 0.02 * rng.standard_normal(BANDS)
+    spread = 0.09 * rng.standard_normal() + 0.06 * rng.standard_normal() * ramp + 0.02 * rng.standard_normal(BANDS)
     again = 0.003 * generator("baseline", seed, scene.time.isoformat(), scene.baseline).standard_normal(BANDS)
     return np.exp(spread + again).astype(np.float32)
 
@@ -161,7 +164,7 @@ def _all_inside(inside: npt.NDArray[np.bool_], factor: int) -> npt.NDArray[np.bo
         return inside
     rows, columns = inside.shape[0] // factor, inside.shape[1] // factor
     cut = inside[: rows * factor, : columns * factor]
-    return cut.reshape(rows, factor, columns, factor).all(axis=(1, 3))
+    return np.asarray(cut.reshape(rows, factor, columns, factor).all(axis=(1, 3)))
 
 
 _WATER = np.array([COVER[kind] == 80 for kind in Kind])
@@ -175,7 +178,7 @@ def _classes(land: Land, seen: dict[str, Floats], air: Air, inside: npt.NDArray[
     classes[infrared < np.float32(0.085)] = 2
     classes[_WATER[kind_of(land.units[::2, ::2])] & (infrared < np.float32(0.1))] = 6
     classes[air.shadow > np.float32(0.35)] = 3
-    classes[air.cloud > np.float32(0.12)] = 10
+    classes[air.cloud > np.float32(0.15)] = 10
     classes[air.cloud > np.float32(0.30)] = 8
     classes[air.cloud > np.float32(0.62)] = 9
     classes[~inside] = 0

@@ -1,7 +1,7 @@
 """What each land use looks like from above: parcels, stands, blocks of houses, clumps, dunes, pools.
 
-Every function takes the pixels of one land use as flat arrays (`Patch`) and says of each pixel its kind, its variant and
-its texture: a number near 0 (standard deviation about 1) that makes it lighter or darker than its unit.
+Every function takes the pixels of one land use as flat arrays (`Patch`) and says of each pixel its kind, its individual
+and its texture: a number near 0 (standard deviation about 1) that makes it lighter or darker than its unit.
 """
 
 from dataclasses import dataclass
@@ -62,7 +62,7 @@ class Looks(NamedTuple):
     """What a pattern says of each pixel."""
 
     kind: Kinds
-    variant: Words
+    individual: Words
     texture: Floats
 
 
@@ -104,13 +104,14 @@ def _bricks(patch: Patch, length: tuple[float, float], width: tuple[float, float
 def _rim(grid: _Grid) -> Floats:
     """Metres to the nearest border of the brick."""
     along = np.minimum(grid.along, grid.length - grid.along)
-    return np.minimum(along, np.minimum(grid.across, grid.width - grid.across))
+    rim: Floats = np.minimum(along, np.minimum(grid.across, grid.width - grid.across))
+    return rim
 
 
 def _roads(patch: Patch, looks: Looks, half_width: float) -> Looks:
     """`looks` with a road along the border of the neighbourhood."""
     on = patch.edge < np.float32(half_width)
-    return Looks(np.where(on, Kind.ROAD, looks.kind).astype(np.uint8), looks.variant, np.where(on, 0, looks.texture))
+    return Looks(np.where(on, Kind.ROAD, looks.kind).astype(np.uint8), looks.individual, np.where(on, 0, looks.texture))
 
 
 def water(patch: Patch, textures: Textures) -> Looks:
@@ -139,11 +140,11 @@ def heath(patch: Patch, textures: Textures) -> Looks:
     clump = textures.clumps.pick(patch.x, patch.y) + np.float32(0.25) * textures.canopy.pick(patch.x, patch.y)
     moist = textures.soft.pick(patch.x, patch.y)
     shrub = np.where(moist > 0.3, Kind.SCRUB, Kind.HEATH)
-    kind = np.where(clump > np.float32(-0.55) - np.float32(0.2) * moist, shrub, Kind.DRY_GRASS)
+    kind = np.where(clump > np.float32(-0.8) - np.float32(0.2) * moist, shrub, Kind.DRY_GRASS)
     kind = np.where(moist < np.float32(-1.9), Kind.SAND, kind)
     kind = np.where(clump > np.float32(2.1), Kind.BROADLEAF, kind)
-    variant = mix(patch.sector, 21, (moist * 3).astype(np.int32))
-    return _roads(patch, Looks(kind.astype(np.uint8), variant, clump), 4.0)
+    individual = mix(patch.sector, 21, (moist * 3).astype(np.int32))
+    return _roads(patch, Looks(kind.astype(np.uint8), individual, clump), 4.0)
 
 
 def grass(patch: Patch, textures: Textures) -> Looks:
@@ -196,29 +197,29 @@ def town(patch: Patch, textures: Textures) -> Looks:
     inside = (np.abs(grid.along % 24 - 12) < 8.5) & (np.abs(grid.across % 26 - 13) < 9.5)
     housed = inside & (unit(lot) < np.float32(0.72) + np.float32(0.1) * dense)
     yard = unit(lot, 9) < np.float32(0.32) + np.float32(0.12) * dense
-    kind = np.where(housed, Kind.TILE_ROOF, np.where(yard, Kind.PAVED, Kind.MEADOW))
+    kind = np.where(housed, Kind.TILE_ROOF, np.where(yard, Kind.PAVED, Kind.GARDEN))
     kind = np.where(~housed & ~yard & (textures.canopy.pick(patch.x, patch.y) > 0.9), Kind.HEDGE, kind)
     hall = (_rim(grid) > 17) & (unit(grid.identity, 3) < 0.7)
     kind = np.where(works, np.where(hall, Kind.FLAT_ROOF, Kind.PAVED), kind)
     park = (unit(grid.identity, 7) < 0.06) & ~works
     kind = np.where(park, np.where(unit(lot, 5) < 0.5, Kind.BROADLEAF, Kind.MEADOW), kind)
     kind = np.where((_rim(grid) < 6.5) | (patch.edge < 9), Kind.ROAD, kind)
-    variant = np.where(works, grid.identity, lot)
-    return Looks(kind.astype(np.uint8), variant, textures.grain.pick(patch.x, patch.y))
+    individual = np.where(works, grid.identity, lot)
+    return Looks(kind.astype(np.uint8), individual, textures.grain.pick(patch.x, patch.y))
 
 
 def bare(patch: Patch, textures: Textures) -> Looks:
     """Dunes and beaches in the north, gravel pits and open-cast mines elsewhere: ripples and terraces."""
     soft = textures.soft.pick(patch.x, patch.y)
     pit = textures.region.at(patch.x, patch.y) > np.float32(0.1)
-    kind = np.where(patch.north > 0.1, Kind.SAND, np.where(pit, Kind.GRAVEL, Kind.RAW_SOIL))
+    kind = np.where(patch.north > 0.5, Kind.SAND, np.where(pit, Kind.GRAVEL, Kind.RAW_SOIL))
     kind = np.where(textures.pools.pick(patch.x, patch.y) > 2.3, Kind.LAKE, kind)
     kind = np.where(textures.clumps.pick(patch.x, patch.y) + soft * 0.5 > 2.0, Kind.DRY_GRASS, kind)
     angle = unit(mix(patch.sector, 61)) * np.float32(np.pi)
     phase = (patch.x * np.cos(angle) + patch.y * np.sin(angle)) / np.float32(85.0) + soft * np.float32(0.35)
     ripple = np.sin(phase * np.float32(2 * np.pi))
-    variant = mix(patch.sector, 62, (soft * 2).astype(np.int32))
-    return _roads(patch, Looks(kind.astype(np.uint8), variant, ripple + np.float32(0.4) * soft), 5.5)
+    individual = mix(patch.sector, 62, (soft * 2).astype(np.int32))
+    return _roads(patch, Looks(kind.astype(np.uint8), individual, ripple + np.float32(0.4) * soft), 5.5)
 
 
 def wetland(patch: Patch, textures: Textures) -> Looks:
@@ -228,5 +229,7 @@ def wetland(patch: Patch, textures: Textures) -> Looks:
     kind = np.where(textures.region.at(patch.x, patch.y) + np.float32(0.5) * soft > 0, Kind.REED, Kind.BOG)
     kind = np.where(pools + np.float32(0.2) * soft > 1.15, Kind.LAKE, kind)
     kind = np.where(textures.clumps.pick(patch.x, patch.y) > 2.2, Kind.SCRUB, kind)
-    variant = mix(patch.sector, 71, (soft * 2).astype(np.int32))
-    return _roads(patch, Looks(kind.astype(np.uint8), variant, pools * np.float32(0.9) + soft * np.float32(0.4)), 4.0)
+    individual = mix(patch.sector, 71, (soft * 2).astype(np.int32))
+    return _roads(
+        patch, Looks(kind.astype(np.uint8), individual, pools * np.float32(0.9) + soft * np.float32(0.4)), 4.0
+    )

@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from croma.simulate.kinds import VARIANTS, Kind
-from croma.simulate.noise import Floats, generator
+from croma.simulate.kinds import VARIANTS, Kind, spread
+from croma.simulate.noise import Floats
 
 
 class Cycle(NamedTuple):
@@ -44,6 +44,7 @@ _CYCLES: dict[Kind, Cycle] = {
     Kind.BEET: Cycle(152, 292, 0.95, 0.03, 9, 0.1),
     Kind.SPRING_CEREAL: Cycle(122, 196, 0.94, 0.04, 8, 0.7),
     Kind.FALLOW: Cycle(110, 290, 0.65, 0.35, 25, 0.4),
+    Kind.GARDEN: Cycle(108, 300, 0.85, 0.45, 10, 0.2),
     Kind.PAVED: Cycle(110, 290, 0.18, 0.10, 15),
     Kind.REED: Cycle(138, 278, 0.92, 0.08, 8, 0.6),
     Kind.BOG: Cycle(125, 270, 0.85, 0.40, 10, 0.4),
@@ -56,13 +57,14 @@ _WINTER_SOWN = {Kind.WINTER_CEREAL: 288.0, Kind.RAPESEED: 252.0}
 
 
 def greenness(kind: Kind, seed: int, day: int) -> tuple[Floats, Floats, Floats]:
-    """Green cover, share of it in flower, and share of straw in what is not green, each of shape (1024, 1) in 0 to 1."""
+    """Green cover, share of it in flower, and share of straw in what is not green; each (1024, 1), 0 to 1."""
     zero = np.zeros((VARIANTS, 1), np.float32)
     if kind not in _CYCLES:
         return zero, zero, zero
     cycle = _CYCLES[kind]
-    rng = generator("phenology", seed, int(kind))
-    shift, vigour, cut = rng.standard_normal((3, VARIANTS, 1)).astype(np.float32)
+    shift = spread(seed, kind, "season", 1.2, 0.7)
+    vigour = spread(seed, kind, "vigour", 0.14, 0.07)
+    cut = spread(seed, kind, "mowing", 0.5, 0.9)
     today = day - np.float32(cycle.spread) * shift
     season = _step(today - cycle.start, 9) * _step(cycle.end - today, 8)
     green = cycle.rest + (cycle.peak - cycle.rest) * season
@@ -72,7 +74,7 @@ def greenness(kind: Kind, seed: int, day: int) -> tuple[Floats, Floats, Floats]:
     if kind in _MOWN:
         since = (day - 150 + np.float32(25) * cut) % 55
         green = green - np.float32(0.35) * np.exp(-since / 12) * season
-    green = np.clip(green * (1 + np.float32(0.08) * vigour), 0, 1)
+    green = np.clip(green * (1 + vigour), 0, 1)
     flower = zero
     if kind is Kind.RAPESEED:
         flower = np.float32(0.75) * np.exp(-(((today - 128) / 10) ** 2))
@@ -83,4 +85,4 @@ def greenness(kind: Kind, seed: int, day: int) -> tuple[Floats, Floats, Floats]:
 
 def _step(days: Floats, width: float) -> Floats:
     """A soft step from 0 to 1 at 0, `width` days wide."""
-    return (1 / (1 + np.exp(-np.clip(days / np.float32(width), -30, 30)))).astype(np.float32)
+    return np.asarray(1 / (1 + np.exp(-np.clip(days / np.float32(width), -30, 30))), np.float32)

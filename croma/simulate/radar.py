@@ -6,11 +6,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from croma.grid import GeoBox
 from croma.simulate.backscatter import NEPER, echoes
 from croma.simulate.frame import Frame
 from croma.simulate.ground import TEXTURE_SCALE, Land
 from croma.simulate.kinds import height_table
-from croma.simulate.noise import Floats, blurred, generator
+from croma.simulate.noise import Field, Floats, blurred, enlarge, generator
 from croma.simulate.periodic import under
 from croma.simulate.spec import RadarPass
 
@@ -52,10 +53,21 @@ class Antenna:
         power *= np.float32(1 / TEXTURE_SCALE)
         power += means.take(units, mode="clip")
         power += self._walls(land)
+        power += self._weather(land.box)
         np.exp(power, out=power)
         power = blurred(power, BLUR)
         power *= under(_speckle(self.frame.spec.seed, self.scene.time.isoformat(), channel), land.box)
         return _rounded(power)
+
+    def _weather(self, box: GeoBox) -> Floats:
+        """Showers, wind and calibration: smooth departures over kilometres, log power."""
+        key = (self.frame.spec.seed, self.scene.time.isoformat())
+        showers = Field.smooth("showers", *key, wavelength=9000.0, pixel=200.0, size=256)
+        level = generator("radar level", *key).normal(0, 0.4)
+        x, y = self.frame.nodes(box, 32)
+        return enlarge(
+            np.float32(NEPER) * (np.float32(0.9) * showers.at(x, y) + np.float32(level)), 32, box.height, box.width
+        )
 
     def _walls(self, land: Land) -> Floats:
         """Forest edges and walls that face the radar are bright, those that turn away are in shadow; log power.

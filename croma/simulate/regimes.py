@@ -38,7 +38,7 @@ QUOTA: dict[Regime, float] = {
 }
 """Share of the world that each rules."""
 
-PATCH = 6500.0
+PATCH = 7000.0
 """Metres from patch to patch of one land use."""
 
 
@@ -69,7 +69,7 @@ class River:
             k = 2 * np.pi / wavelength
             line += np.float32(amplitude) * np.sin(np.float32(k) * y + np.float32(phase))
             slope += np.float32(amplitude * k) * np.cos(np.float32(k) * y + np.float32(phase))
-        return (x - line) / np.sqrt(1 + slope**2)
+        return np.asarray((x - line) / np.sqrt(1 + slope**2), np.float32)
 
 
 class LandUse:

@@ -84,7 +84,12 @@ def _inputs(folder: Path, base: str, scratch: Path) -> list[str]:
 
 def _program() -> str:
     """The `rustac` program of this environment, whether or not the environment is activated."""
-    for directory in (sysconfig.get_path("scripts"), Path(sys.executable).parent, *os.get_exec_path()):
+    directories: tuple[str, ...] = (
+        sysconfig.get_path("scripts"),
+        str(Path(sys.executable).parent),
+        *os.get_exec_path(),
+    )
+    for directory in directories:
         candidate = Path(directory) / "rustac"
         if candidate.is_file():
             return str(candidate)

@@ -9,6 +9,9 @@ from croma.simulate.frame import Frame
 from croma.simulate.noise import Field, Floats, enlarge, generator, interpolated
 from croma.simulate.spec import OpticalPass
 
+CIRRUS = 0.07
+"""Opacity of the thin cirrus of a hazy day, on average; too thin for the scene classification to see."""
+
 CLOUD_HEIGHT = 1400.0
 """Metres; decides how far shadows fall from their clouds."""
 
@@ -58,8 +61,8 @@ class Relief:
 
     def __init__(self, seed: int) -> None:
         heights = Field.fractal("relief", seed, longest=3000.0, slope=2.7, pixel=self.PIXEL, size=1024).values
-        self._east = (np.roll(heights, -1, 1) - np.roll(heights, 1, 1)) * np.float32(0.16)
-        self._north = (np.roll(heights, -1, 0) - np.roll(heights, 1, 0)) * np.float32(0.16)
+        self._east = (np.roll(heights, -1, 1) - np.roll(heights, 1, 1)) * np.float32(0.3)
+        self._north = (np.roll(heights, -1, 0) - np.roll(heights, 1, 0)) * np.float32(0.3)
 
     def lit(self, sun: Sun) -> Floats:
         """How much more light sloping ground gets than level ground: a share around 0, on the field's own grid."""
@@ -77,6 +80,7 @@ class Sky:
         longest = float(generator("cloud size", *key).choice([1800.0, 4000.0, 9000.0]))
         self._clouds = Field.fractal("cloud", *key, longest=longest, slope=2.1, pixel=80.0)
         self._veil = Field.fractal("veil", *key, longest=7000.0, slope=2.4, pixel=80.0)
+        self._cirrus = Field.fractal("cirrus", *key, longest=2500.0, slope=2.2, pixel=80.0)
         self._level = float(np.quantile(self._clouds.values, 1 - scene.cloud)) if scene.cloud else np.inf
         self._haze = scene.haze
         self._lit = relief.lit(self.sun)
@@ -86,8 +90,12 @@ class Sky:
         x, y = frame.nodes(box, every)
         east, north = self.sun.shadow
         cloud = self._opacity(x, y)
+        thin = np.float32(CIRRUS * self._haze) * np.clip(np.float32(0.6) + self._cirrus.at(x, y), 0, 1.6)
+        cloud = np.maximum(cloud, thin)
         shadow = self._opacity(x - np.float32(east), y - np.float32(north)) * (1 - cloud)
-        haze = np.float32(self._haze) * np.clip(np.float32(0.55) + np.float32(0.3) * self._veil.at(x, y), 0, 1.5)
+        haze = np.clip(
+            np.float32(0.55 * self._haze) + np.float32(0.1 + 0.25 * self._haze) * self._veil.at(x, y), 0, 1.5
+        )
         return cloud, shadow, haze
 
     def over(self, frame: Frame, box: GeoBox) -> Air:
@@ -105,4 +113,4 @@ class Sky:
         if not np.isfinite(self._level):
             return np.zeros_like(x)
         ramp = np.clip((self._clouds.at(x, y) - np.float32(self._level)) / np.float32(0.35) + np.float32(0.5), 0, 1)
-        return (ramp * ramp * (3 - 2 * ramp)).astype(np.float32)
+        return np.asarray(ramp * ramp * (3 - 2 * ramp), np.float32)

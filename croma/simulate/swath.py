@@ -18,7 +18,7 @@ LEAN = 0.23
 
 @dataclass(frozen=True, slots=True)
 class Swath:
-    """All that lies east of the line x = `edge` + `slant` · y, in world metres; everything where `edge` is −infinity."""
+    """All east of the line x = `edge` + `slant` · y, in world metres; everything where `edge` is −infinity."""
 
     edge: float
     slant: float
@@ -68,7 +68,8 @@ class Swath:
 def geojson(area: Polygon, epsg: int) -> dict[str, Any]:
     """`area` of a CRS as a GeoJSON geometry in longitude and latitude, to a tenth of a metre."""
     moved = _moved(shapely.segmentize(area, 10_000.0), epsg, 4326)
-    return _listed(mapping(shapely.set_precision(moved, 1e-6)))
+    listed: dict[str, Any] = _listed(mapping(shapely.set_precision(moved, 1e-6)))
+    return listed
 
 
 def _listed(geometry: Any) -> Any:

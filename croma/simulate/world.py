@@ -1,5 +1,6 @@
 """Making a world: the ground, every scene over it, its map, and the catalog that lists them."""
 
+import hashlib
 import json
 import logging
 import os
@@ -8,6 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +26,6 @@ from croma.simulate.spec import DEMO, WorldSpec
 
 LOG = logging.getLogger(__name__)
 
-EDITION = 1
-"""Raised when the same spec would give other files than before."""
-
 MARKER = "world.json"
 
 Progress = Callable[[int, int], None]
@@ -36,7 +35,8 @@ Progress = Callable[[int, int], None]
 class Marker(Document):
     """Written last: a folder that has it holds a whole world."""
 
-    edition: int
+    edition: str
+    """Of the code that made it."""
     spec: WorldSpec
     scenes: int
     bytes: int
@@ -91,7 +91,7 @@ def build_world(
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
-        _fill(spec, partial, workers, progress or (lambda done, total: None))
+        _fill(spec, partial, workers, progress)
         shutil.rmtree(folder, ignore_errors=True)
         partial.replace(folder)
     finally:
@@ -99,9 +99,16 @@ def build_world(
     return World(folder, spec)
 
 
+@cache
+def edition() -> str:
+    """Identity of the code that makes worlds: other code may make other files of the same spec."""
+    sources = sorted(Path(__file__).parent.glob("*.py"))
+    return digest([hashlib.sha256(source.read_bytes()).hexdigest() for source in sources])
+
+
 def fingerprint(spec: WorldSpec) -> str:
     """Names a world: equal for equal files."""
-    return digest([EDITION, spec.model_dump(mode="json")])
+    return digest([edition(), spec.model_dump(mode="json")])
 
 
 def _is_current(folder: Path, spec: WorldSpec) -> bool:
@@ -109,10 +116,10 @@ def _is_current(folder: Path, spec: WorldSpec) -> bool:
         marker = json.loads((folder / MARKER).read_text())
     except (FileNotFoundError, NotADirectoryError):
         return False
-    return bool(marker.get("edition") == EDITION and marker.get("spec") == spec.model_dump(mode="json"))
+    return bool(marker.get("edition") == edition() and marker.get("spec") == spec.model_dump(mode="json"))
 
 
-def _fill(spec: WorldSpec, folder: Path, workers: int, progress: Progress) -> None:
+def _fill(spec: WorldSpec, folder: Path, workers: int, progress: Progress | None) -> None:
     frame = Frame(spec)
     ground = Ground(frame)
     with ThreadPoolExecutor(workers, thread_name_prefix="world") as pool:
@@ -124,11 +131,12 @@ def _fill(spec: WorldSpec, folder: Path, workers: int, progress: Progress) -> No
         futures = [pool.submit(job) for job in Studio(frame, Relief(spec.seed), lands, folder).jobs()]
         for done, future in enumerate(as_completed(futures), 1):
             future.result()
-            progress(done, len(futures))
+            if progress:
+                progress(done, len(futures))
     items = [item for item in (future.result() for future in futures) if item is not None] + maps.result()
     _write_catalog(folder, items)
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    marker = Marker(edition=EDITION, spec=spec, scenes=len(items), bytes=size)
+    marker = Marker(edition=edition(), spec=spec, scenes=len(items), bytes=size)
     (folder / MARKER).write_bytes(marker.to_json())
     LOG.info("world of %d items, %.0f MB, in %s", len(items), size / 1e6, folder)
 
