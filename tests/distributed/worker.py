@@ -1,0 +1,112 @@
+"""One of several workers of a small training, as a process that can be killed. Writes a line of JSON for every step."""
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch import distributed as dist
+
+from croma.batches.augment import augment
+from croma.batches.batch import Batch
+from croma.batches.loader import Loader
+from croma.batches.source import LocalShards
+from croma.objectives.choose import build
+from croma.shards.ref import DatasetRef
+from croma.training.checkpoint import CheckpointStore
+from croma.training.data import open_training_data
+from croma.training.loop import StepReport, train
+from croma.training.spec import TrainSpec
+from croma.training.worker import make_plan
+
+SPEC: dict[str, Any] = {
+    "objective": {
+        "model": {
+            "encoder_dim": 16,
+            "encoder_depth": 2,
+            "encoder_heads": 2,
+            "decoder_dim": 16,
+            "decoder_heads": 2,
+            "image": 16,
+            "patch": 4,
+        },
+        "contrast_grad": "paper",
+    },
+    "steps": 24,
+    "global_batch": 8,
+    "precision": "float32",
+    "schedule": {"lr": 2e-3, "warmup": 3},
+    "augmentation": {"crop": [12, 24]},
+    "resources": {"checkpoint_every": 3},
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What one process is told."""
+
+    dataset: str
+    folder: str
+    """For checkpoints and lines; shared by the workers of a run."""
+    rank: int
+    world: int
+    meeting: str
+    """A file that does not exist yet."""
+    micro_batch: int | None = None
+    steps: int = 24
+
+
+class Recorder:
+    """Writes what happened in every step."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("a")
+
+    def after_step(self, report: StepReport, batch: Batch, objective: Any) -> None:
+        masks = [mask for both in objective.masks(batch.keys) for mask in both]
+        line = {
+            "step": report.step,
+            "loss": report.loss,
+            "grad_norm": report.grad_norm,
+            "ids": list(batch.ids),
+            "pixels": [digest(batch.radar[i], batch.optical[i]) for i in range(len(batch.ids))],
+            "masks": [digest(*(mask[i] for mask in masks)) for i in range(len(batch.ids))],
+        }
+        self._file.write(json.dumps(line) + "\n")
+        self._file.flush()
+
+
+def digest(*tensors: Tensor) -> str:
+    content = hashlib.sha256()
+    for tensor in tensors:
+        content.update(tensor.contiguous().numpy().tobytes())
+    return content.hexdigest()[:16]
+
+
+def main(options: Options) -> None:
+    torch.set_num_threads(1)
+    if options.world > 1:
+        dist.init_process_group(
+            "gloo", init_method=f"file://{options.meeting}", rank=options.rank, world_size=options.world
+        )
+    resources = {**SPEC["resources"], "micro_batch": options.micro_batch}
+    spec = TrainSpec.parse({**SPEC, "steps": options.steps, "resources": resources}, "test")
+    data = open_training_data(DatasetRef(uri=options.dataset), spec)
+    torch.manual_seed(spec.seed)
+    objective: Any = build(spec.objective)
+    folder = Path(options.folder)
+    store = CheckpointStore(str(folder / "checkpoints"))
+    source = LocalShards(data.chips)
+    with Loader(
+        data.order(spec), data.chips, data.layout.planes, source, rank=options.rank, world=options.world
+    ) as loader:
+        images = partial(augment, normalisation=data.scaling, augmentation=spec.augmentation, image_size=16)
+        lines = folder / f"rank-{options.rank}-{os.getpid()}.jsonl"
+        train(objective, loader.batches, images, make_plan(spec), checkpoints=store, watchers=[Recorder(lines)])
+    if options.rank == 0:
+        torch.save(objective.state_dict(), folder / "weights.pt")
