@@ -5,9 +5,12 @@ B8A last, so order always comes from here, never from an item.
 """
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 Role = Literal["radar", "optical"]
+Modality = Literal["radar", "optical", "joint"]
+"""What a vector is made from: one sensor, or both."""
+MODALITIES: tuple[Modality, ...] = get_args(Modality)
 
 
 class Band(NamedTuple):

@@ -3,12 +3,14 @@
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 from croma.errors import InputError
 from croma.evaluation import metrics
@@ -17,8 +19,8 @@ from croma.evaluation.embed import embed
 from croma.evaluation.encoders import Encoder
 from croma.evaluation.labels import Labelled, Task
 from croma.evaluation.problem import Part, Prediction, Problem, standardise
-from croma.evaluation.scores import Modality
 from croma.evaluation.spec import EvalSpec
+from croma.sensors import Modality
 from croma.shards.dataset import Dataset
 
 
@@ -32,6 +34,8 @@ class Outcome(NamedTuple):
     note: str
     prediction: Tensor | None = None
     """float (chips of the score split, classes), NaN for chips left out; None for protocols that predict no class."""
+    by_class: Mapping[str, float] = MappingProxyType({})
+    """F1 of each class, or IoU of its pixels."""
 
 
 class Trial(NamedTuple):
@@ -65,9 +69,8 @@ class Bench:
         """Pooled embeddings of a split, (n, d) by modality."""
         key = (encoder.fingerprint("pooled"), split)
         if key not in self._vectors:
-            self._vectors[key] = embed(
-                encoder, self.dataset, part.rows, self.spec.embedded, self.root, batch=self.spec.batch
-            )
+            wanted = [modality for modality in self.spec.embedded if modality in encoder.modalities]
+            self._vectors[key] = embed(encoder, self.dataset, part.rows, wanted, self.root, batch=self.spec.batch)
         return self._vectors[key]
 
     def trial(self, encoder: Encoder, modality: Modality) -> Trial:
@@ -112,7 +115,16 @@ def measure_probe(
     values = {name: np.mean([one[name] for one in each], axis=0) for name in each[0]}
     whole = torch.full((len(bench.block), trial.problem.classes), torch.nan)
     whole[torch.from_numpy(trial.scored)] = answers[0].scores
-    return Outcome(values, len(truth), answers[0].note, whole)
+    by_class = class_f1(truth, answers[0].scores, bench.task.classes)
+    return Outcome(values, len(truth), answers[0].note, whole, by_class)
+
+
+def class_f1(truth: npt.NDArray[Any], scores: Tensor, classes: Sequence[str]) -> dict[str, float]:
+    """F1 of each class that is true or said somewhere; `truth` and `scores` as for `score_prediction`."""
+    said = one_hot(scores.argmax(1), len(classes)).numpy() if truth.ndim == 1 else (scores > 0.5).numpy()
+    true = np.eye(len(classes), dtype=np.int64)[truth] if truth.ndim == 1 else truth
+    hits, either = (true & said).sum(0), true.sum(0) + said.sum(0)
+    return {name: float(2 * hit / both) for name, hit, both in zip(classes, hits, either, strict=True) if both}
 
 
 def score_prediction(

@@ -21,7 +21,7 @@ from croma import storage
 from croma.batches.batch import RawBatch
 from croma.document import digest
 from croma.evaluation.encoders import Encoder, Layer
-from croma.evaluation.scores import Modality
+from croma.sensors import Modality
 from croma.shards.dataset import Dataset
 from croma.shards.layout import optical_by_resolution
 from croma.shards.reader import read_chip

@@ -11,11 +11,12 @@ from torch import Tensor
 from croma.batches.augment import prepare
 from croma.batches.batch import RawBatch
 from croma.document import digest
-from croma.evaluation.scores import EncoderName, Modality
-from croma.model.croma import Croma
+from croma.evaluation.modalities import modalities_of, patches, pooled
+from croma.evaluation.scores import EncoderName
+from croma.model import networks
 from croma.model.patches import patchify
-from croma.model.spec import ModelSpec
-from croma.sensors import SENTINEL_2_L2A
+from croma.model.towers_spec import NetworkSpec
+from croma.sensors import MODALITIES, SENTINEL_2_L2A, Modality
 
 Layer = Literal["pooled", "patches"]
 """One vector a chip, or one a patch."""
@@ -32,6 +33,8 @@ class Encoder(Protocol):
     """Whether distances mean something only after every feature is scaled by the fit split."""
     image_size: int
     """Pixels along a side of what it looks at: the middle of a chip."""
+    modalities: tuple[Modality, ...]
+    """What it can be asked for."""
 
     def fingerprint(self, layer: Layer) -> str:
         """Of all that its vectors depend on, apart from the chips."""
@@ -54,7 +57,7 @@ class Network:
     def __init__(
         self,
         name: EncoderName,
-        model: Croma,
+        model: networks.Network,
         constants: Constants,
         weights: str,
         precision: Precision = "float32",
@@ -68,6 +71,7 @@ class Network:
         self.normalisation = SimpleNamespace(**constants)
         self.precision = precision
         self.image_size = image_size or min(model.spec.size)
+        self.modalities = modalities_of(model.spec)
         self._identity = (weights, dict(constants), precision)
 
     def fingerprint(self, layer: Layer) -> str:  # noqa: ARG002 a network's layers are told apart by name
@@ -90,23 +94,22 @@ class Network:
             ids=raw.ids,
         )
         batch = prepare(raw, self.normalisation, self.image_size)
-        needs_both = "joint" in modalities
+        vectors = pooled if layer == "pooled" else patches
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
-            found = self.model(
-                radar=batch.radar if needs_both or "radar" in modalities else None,
-                optical=batch.optical if needs_both or "optical" in modalities else None,
-            )
-        suffix = "_gap" if layer == "pooled" else ""
-        return {modality: getattr(found, f"{modality}{suffix}").float().cpu() for modality in modalities}
+            if "joint" in modalities:
+                found = self.model(radar=batch.radar, optical=batch.optical)
+                return {each: vectors(found, each).float().cpu() for each in modalities}
+            images = {"radar": batch.radar, "optical": batch.optical}
+            return {each: vectors(self.model(**{each: images[each]}), each).float().cpu() for each in modalities}
 
 
 def untrained(
-    spec: ModelSpec, constants: Constants, precision: Precision, device: torch.device | None = None
+    spec: NetworkSpec, constants: Constants, precision: Precision, device: torch.device | None = None
 ) -> Network:
     """The architecture of `spec` with its initial weights, always the same."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = Croma(spec)
+        model = networks.build_network(spec)
     weights = digest(["untrained", asdict(spec), torch.__version__])
     return Network("untrained", model, constants, weights, precision, device)
 
@@ -119,6 +122,7 @@ class BandStatistics:
 
     name: EncoderName = "band-statistics"
     standardise = True
+    modalities = MODALITIES
 
     def __init__(self, constants: Constants, image_size: int, patch: int) -> None:
         self.constants, self.image_size, self.patch = dict(constants), image_size, patch

@@ -8,7 +8,7 @@ from croma.evaluation.sources import Source
 from croma.evaluation.spec import EvalSpec
 from croma.shards.dataset import Dataset
 
-FORMAT = 1
+FORMAT = 2
 """Raised when the same recipe would give other numbers."""
 
 

@@ -15,7 +15,7 @@ from croma.evaluation.bench import Bench
 from croma.evaluation.embed import embed
 from croma.evaluation.encoders import Encoder
 from croma.evaluation.labels import Labelled, sample
-from croma.evaluation.scores import Modality
+from croma.sensors import Modality
 from croma.shards.dataset import Dataset
 from croma.shards.reader import read_chips
 

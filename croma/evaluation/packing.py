@@ -10,6 +10,7 @@ import numpy as np
 
 import croma
 from croma.evaluation import serving
+from croma.evaluation.modalities import modalities_of, sensors_of
 from croma.evaluation.sources import Source
 from croma.tracking import Run
 
@@ -20,6 +21,7 @@ _CODE = (
     "batches/__init__.py",
     "batches/normalise.py",
     "evaluation/__init__.py",
+    "evaluation/modalities.py",
     "evaluation/serving.py",
     "model/*.py",
 )
@@ -66,4 +68,5 @@ def _example(source: Source) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[n
         image = np.ones((1, len(means), side, side), np.float32)
         return image * np.round(np.array(means, np.float32))[None, :, None, None]
 
-    return {"radar": flat(source.constants["radar_mean"]), "optical": flat(source.constants["optical_mean"])}
+    sensors = sensors_of(modalities_of(source.model.spec))
+    return {sensor: flat(source.constants[f"{sensor}_mean"]) for sensor in sensors}

@@ -19,8 +19,10 @@ from croma.evaluation.encoders import Encoder
 from croma.evaluation.reconstruct import reconstruct
 from croma.evaluation.scoring import Case, Measured
 from croma.evaluation.sources import Source
+from croma.model.croma import Croma
 from croma.model.decoder import Decoder
 from croma.model.decoder_file import Reconstruction
+from croma.sensors import Modality
 from croma.shards.reader import read_chips
 
 _MAP_POINTS = 800
@@ -30,11 +32,11 @@ def draw_pictures(bench: Bench, source: Source, encoders: Sequence[Encoder], mea
     """Figures by file name."""
     metric = next(iter(measured.scores)).metric
     pictures = {"scores.png": figures.score_bars(measured.scores, metric), "pairs.png": _pairs(bench)}
-    if source.decoder is not None:
-        pictures["reconstructions.png"] = _reconstructions(bench, source, *source.decoder)
+    if source.decoder is not None and isinstance(source.model, Croma):
+        pictures["reconstructions.png"] = _reconstructions(bench, source, source.model, *source.decoder)
     if bench.task.score.labels.ndim == 1:
         pictures["embedding-map.png"] = _embedding_map(bench, encoders)
-        pictures |= _confusions(bench, measured)
+        pictures |= _confusions(bench, measured, _richest(bench, encoders))
     return pictures
 
 
@@ -57,13 +59,13 @@ def _pairs(bench: Bench) -> Figure:
     )
 
 
-def _reconstructions(bench: Bench, source: Source, decoder: Decoder, task: Reconstruction) -> Figure:
+def _reconstructions(bench: Bench, source: Source, model: Croma, decoder: Decoder, task: Reconstruction) -> Figure:
     """The chips of the gallery with patches hidden and filled in."""
     rows = bench.task.score.rows.take(_chosen(bench)[:4]).to_pylist()
     (raw,) = read_batches(bench.dataset, rows, len(rows))
-    batch = prepare(raw, SimpleNamespace(**source.constants), min(source.model.spec.size))
+    batch = prepare(raw, SimpleNamespace(**source.constants), min(model.spec.size))
     batch = batch._replace(keys=torch.arange(len(rows)))
-    radar, optical = reconstruct(source.model.cpu(), decoder.eval(), task, batch)
+    radar, optical = reconstruct(model.cpu(), decoder.eval(), task, batch)
     lines = []
     for number in range(len(rows)):
         images = [batch.optical, optical.shown, optical.filled, batch.radar, radar.shown, radar.filled]
@@ -73,8 +75,8 @@ def _reconstructions(bench: Bench, source: Source, decoder: Decoder, task: Recon
 
 
 def _embedding_map(bench: Bench, encoders: Sequence[Encoder]) -> Figure:
-    """The richest modality of every network, laid out in the plane."""
-    modality = "joint" if "joint" in bench.spec.modalities else bench.spec.modalities[0]
+    """The richest modality that all encoders have, laid out in the plane."""
+    modality = _richest(bench, encoders)
     part = bench.task.score
     rows = np.linspace(0, len(part.labels) - 1, min(len(part.labels), _MAP_POINTS)).astype(int)
     panels = {}
@@ -82,6 +84,11 @@ def _embedding_map(bench: Bench, encoders: Sequence[Encoder]) -> Figure:
         vectors = bench.vectors(encoder, part, bench.spec.splits.score)[modality][torch.from_numpy(rows)]
         panels[f"{encoder.name}, {modality}"] = _laid_out(vectors.nan_to_num(), encoder.standardise)
     return figures.embedding_map(panels, part.labels.numpy()[rows], bench.task.classes)
+
+
+def _richest(bench: Bench, encoders: Sequence[Encoder]) -> Modality:
+    shared = [each for each in bench.spec.modalities if all(each in encoder.modalities for encoder in encoders)]
+    return "joint" if "joint" in shared else shared[0]
 
 
 def _laid_out(vectors: torch.Tensor, standardise: bool) -> npt.NDArray[Any]:
@@ -96,9 +103,8 @@ def _laid_out(vectors: torch.Tensor, standardise: bool) -> npt.NDArray[Any]:
     return laid
 
 
-def _confusions(bench: Bench, measured: Measured) -> dict[str, Figure]:
-    """Of the trained encoder's richest modality, by protocol."""
-    modality = "joint" if "joint" in bench.spec.modalities else bench.spec.modalities[0]
+def _confusions(bench: Bench, measured: Measured, modality: Modality) -> dict[str, Figure]:
+    """Of the trained encoder, by protocol."""
     truth, classes = bench.task.score.labels.numpy(), len(bench.task.classes)
     found = {}
     for protocol in bench.spec.protocols:

@@ -1,16 +1,16 @@
 """Which function carries out which protocol. To add one: its document in `spec`, its file, its line here."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from croma.evaluation import cluster, knn, linear, mlp, retrieval, segmentation, sparse
+from croma.evaluation import cluster, extrapolation, finetune, knn, linear, mlp, retrieval, segmentation, sparse
 from croma.evaluation.bench import Bench, Outcome, measure_probe
-from croma.evaluation.encoders import Encoder
+from croma.evaluation.encoders import Encoder, Network
 from croma.evaluation.problem import Prediction, Problem
-from croma.evaluation.scores import Modality
-from croma.evaluation.spec import Protocol, Retrieval, Segmentation, Sparse
+from croma.evaluation.spec import Extrapolation, FineTune, Protocol, Retrieval, Segmentation, Sparse
+from croma.sensors import Modality
 
 _PROBES: Mapping[str, Callable[[Problem, Any, int], Prediction]] = {
     "knn": knn.predict,
@@ -23,14 +23,23 @@ _PROBES: Mapping[str, Callable[[Problem, Any, int], Prediction]] = {
 
 def measure(bench: Bench, encoder: Encoder, modality: Modality, protocol: Protocol) -> Outcome | None:
     """What `protocol` says of an encoder's embeddings of a modality; None where it has nothing to say of it."""
-    if isinstance(protocol, Sparse):
-        return _measure_sparse(bench, encoder, modality, protocol)
-    if isinstance(protocol, Retrieval):
-        return None if modality == "joint" else _measure_retrieval(bench, encoder, modality, protocol)
-    if isinstance(protocol, Segmentation):
-        return segmentation.measure(bench, encoder, modality, protocol)
-    predict = _PROBES[protocol.kind]
-    return measure_probe(bench, encoder, modality, lambda problem, seed: predict(problem, protocol, seed))
+    if modality not in encoder.modalities:
+        return None
+    match protocol:
+        case Sparse():
+            return _measure_sparse(bench, encoder, modality, protocol)
+        case Retrieval():
+            pair = modality != "joint" and {"radar", "optical"} <= set(encoder.modalities)
+            return _measure_retrieval(bench, encoder, modality, protocol) if pair else None
+        case Segmentation():
+            return segmentation.measure(bench, encoder, modality, protocol)
+        case Extrapolation():
+            return extrapolation.measure(bench, encoder, modality, protocol)
+        case FineTune():
+            return finetune.measure(bench, encoder, modality, protocol) if isinstance(encoder, Network) else None
+        case _:
+            predict = _PROBES[protocol.kind]
+            return measure_probe(bench, encoder, modality, lambda problem, seed: predict(problem, protocol, seed))
 
 
 def _measure_sparse(bench: Bench, encoder: Encoder, modality: Modality, protocol: Sparse) -> Outcome:
@@ -39,9 +48,7 @@ def _measure_sparse(bench: Bench, encoder: Encoder, modality: Modality, protocol
     return Outcome(values, len(trial.problem.score.labels), "")
 
 
-def _measure_retrieval(
-    bench: Bench, encoder: Encoder, modality: Literal["radar", "optical"], protocol: Retrieval
-) -> Outcome:
+def _measure_retrieval(bench: Bench, encoder: Encoder, modality: Modality, protocol: Retrieval) -> Outcome:
     other: Modality = "optical" if modality == "radar" else "radar"
     pairs, scored = [], np.zeros(0, np.bool_)
     for part, split in bench.parts():

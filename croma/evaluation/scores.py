@@ -1,12 +1,10 @@
 """What an evaluation says: scores with their uncertainty, and where they come from."""
 
 from collections.abc import Iterable
-from typing import Literal, get_args
+from typing import Literal
 
 from croma.document import Document
-
-Modality = Literal["radar", "optical", "joint"]
-MODALITIES: tuple[Modality, ...] = get_args(Modality)
+from croma.sensors import Modality
 
 Baseline = Literal["untrained", "band-statistics"]
 EncoderName = Literal["trained", "untrained", "band-statistics"]
@@ -73,6 +71,18 @@ class Verdict(Document):
         return tuple(condition for condition in self.conditions if not condition.met)
 
 
+class ClassScore(Document):
+    """How well one class is told."""
+
+    encoder: EncoderName
+    protocol: str
+    modality: Modality
+    label: str
+    """Name of the class."""
+    value: float
+    """F1 of chips, or IoU of pixels for segmentation."""
+
+
 class Provenance(Document):
     """What was evaluated, on what, by which code."""
 
@@ -101,6 +111,7 @@ class Scorecard(Document):
     """Chips left out, by split and reason: `test/no dominant class`."""
     scores: tuple[Score, ...]
     margins: tuple[Margin, ...]
+    by_class: tuple[ClassScore, ...]
     verdict: Verdict
 
     def find(self, key: str, encoder: EncoderName = "trained") -> Score | None:

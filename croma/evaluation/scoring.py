@@ -10,7 +10,8 @@ from croma.evaluation.bench import Bench, Outcome
 from croma.evaluation.bootstrap import estimate
 from croma.evaluation.encoders import Encoder
 from croma.evaluation.protocols import measure
-from croma.evaluation.scores import Baseline, EncoderName, Margin, Modality, Score
+from croma.evaluation.scores import Baseline, ClassScore, EncoderName, Margin, Score
+from croma.sensors import Modality
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +29,7 @@ class Measured(NamedTuple):
 
     scores: tuple[Score, ...]
     margins: tuple[Margin, ...]
+    by_class: tuple[ClassScore, ...]
     predictions: dict[Case, Tensor]
     """Class scores of the scored chips, (chips, classes), NaN for chips that were left out."""
 
@@ -47,6 +49,11 @@ def measure_all(bench: Bench, encoders: Sequence[Encoder]) -> Measured:
     return Measured(
         scores=tuple(score for case, outcome in outcomes.items() for score in _scores(bench, case, outcome)),
         margins=tuple(_margins(bench, outcomes)),
+        by_class=tuple(
+            ClassScore(**case._asdict(), label=label, value=value)
+            for case, outcome in outcomes.items()
+            for label, value in outcome.by_class.items()
+        ),
         predictions={case: found.prediction for case, found in outcomes.items() if found.prediction is not None},
     )
 

@@ -4,6 +4,7 @@
 The head's rate and epoch are chosen on the selection split by mIoU.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -11,12 +12,13 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from croma.evaluation.bench import Bench, Outcome
+from croma.evaluation.classes import class_names
 from croma.evaluation.encoders import Encoder
 from croma.evaluation.maps import IGNORED, Maps, confusion_by_block, load_maps, pixel_codes, segmentation_values
 from croma.evaluation.metrics import from_confusion
-from croma.evaluation.scores import Modality
 from croma.evaluation.spec import Segmentation
 from croma.model.patches import unpatchify
+from croma.sensors import Modality
 
 
 class Head(NamedTuple):
@@ -43,13 +45,16 @@ def measure(bench: Bench, encoder: Encoder, modality: Modality, spec: Segmentati
         load_maps(bench, encoder, modality, part, codes, spec.chips, encoder.image_size) for part in parts
     )
     head = train_head(fit, select, len(codes), spec, bench.spec.seeds[0])
-    return score_head(bench, head, score, len(codes))
+    return score_head(bench, head, score, class_names(bench.dataset.header.sources, codes))
 
 
-def score_head(bench: Bench, head: Head, score: Maps, classes: int) -> Outcome:
+def score_head(bench: Bench, head: Head, score: Maps, classes: Sequence[str]) -> Outcome:
     """What a head says of the scored chips, measured."""
-    counts = confusion_by_block(head.say(score.tokens), score.labels, classes, score.block, bench.blocks)
-    return Outcome(segmentation_values(counts, bench), len(score.labels), head.note)
+    counts = confusion_by_block(head.say(score.tokens), score.labels, len(classes), score.block, bench.blocks)
+    total = counts.sum(0)
+    either = total.sum(0) + total.sum(1) - total.diagonal()
+    by_class = {name: float(total[c, c] / either[c]) for c, name in enumerate(classes) if either[c]}
+    return Outcome(segmentation_values(counts, bench), len(score.labels), head.note, by_class=by_class)
 
 
 def train_head(fit: Maps, select: Maps, classes: int, spec: Segmentation, seed: int) -> Head:

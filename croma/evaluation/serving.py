@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from croma.batches.normalise import scale
-from croma.model.croma import Croma
+from croma.evaluation.modalities import modalities_of, pooled, sensors_of
+from croma.model.networks import Network
 from croma.model.weights import load_weights
 
 WEIGHTS = "weights.safetensors"
@@ -28,9 +29,11 @@ Images = npt.NDArray[np.float32]
 class EmbeddingModel:
     """What `mlflow.pyfunc` wraps."""
 
-    def __init__(self, model: Croma, constants: Mapping[str, tuple[float, ...]]) -> None:
+    def __init__(self, model: Network, constants: Mapping[str, tuple[float, ...]]) -> None:
         self.model = model.eval()
         self.constants = SimpleNamespace(**constants)
+        self.modalities = modalities_of(model.spec)
+        self.sensors = sensors_of(self.modalities)
 
     def predict(self, images: Mapping[str, npt.NDArray[Any]], params: Any = None) -> dict[str, Images]:  # noqa: ARG002
         """Embeddings of pairs.
@@ -42,30 +45,31 @@ class EmbeddingModel:
             params: MLflow passes it; there are none.
 
         Returns:
-            `radar`, `optical` and `joint`, each float32 (b, D).
+            Those of `radar`, `optical` and `joint` that the network has, each float32 (b, D).
 
         Raises:
             ValueError: a sensor is missing, or a shape does not fit; says which and what would.
         """
         self._check(images)
-        radar, optical = (torch.from_numpy(np.asarray(images[name], np.float32)) for name in ("radar", "optical"))
-        pieces = zip(torch.split(radar, _CHUNK), torch.split(optical, _CHUNK), strict=True)
-        found = [self._embed(*piece) for piece in pieces]
+        tensors = {name: torch.from_numpy(np.asarray(images[name], np.float32)) for name in self.sensors}
+        pieces = [torch.split(tensor, _CHUNK) for tensor in tensors.values()]
+        found = [self._embed(dict(zip(tensors, piece, strict=True))) for piece in zip(*pieces, strict=True)]
         return {name: np.concatenate([piece[name] for piece in found]) for name in found[0]}
 
     @torch.no_grad()
-    def _embed(self, radar: Tensor, optical: Tensor) -> dict[str, Images]:
-        c = self.constants
-        found = self.model(
-            radar=scale(radar, c.radar_mean, c.radar_std, radar.isnan()),
-            optical=scale(optical, c.optical_mean, c.optical_std, optical == 0),
-        )
-        vectors = {"radar": found.radar_gap, "optical": found.optical_gap, "joint": found.joint_gap}
-        return {name: vector.numpy() for name, vector in vectors.items()}
+    def _embed(self, images: dict[str, Tensor]) -> dict[str, Images]:
+        c, scaled = self.constants, {}
+        if "radar" in images:
+            scaled["radar"] = scale(images["radar"], c.radar_mean, c.radar_std, images["radar"].isnan())
+        if "optical" in images:
+            scaled["optical"] = scale(images["optical"], c.optical_mean, c.optical_std, images["optical"] == 0)
+        found = self.model(**scaled)
+        return {each: pooled(found, each).numpy() for each in self.modalities}
 
     def _check(self, images: Mapping[str, npt.NDArray[Any]]) -> None:
         spec = self.model.spec
-        wanted = {"radar": spec.radar_channels, "optical": spec.optical_channels}
+        channels_of = {"radar": spec.radar_channels, "optical": spec.optical_channels}
+        wanted = {name: channels_of[name] for name in self.sensors}
         problems = []
         for name, channels in wanted.items():
             shape = np.shape(images[name]) if name in images else None
@@ -75,7 +79,7 @@ class EmbeddingModel:
                 problems.append(f"{name} has shape {shape}: (batch, {channels}, height, width) is wanted")
             elif shape[2] % spec.patch or shape[3] % spec.patch or 0 in shape:
                 problems.append(f"{name} is {shape[2]} × {shape[3]} px: both must be multiples of {spec.patch}")
-        if not problems:
+        if not problems and len(wanted) == 2:
             radar, optical = (np.shape(images[name]) for name in wanted)
             if (radar[0], *radar[2:]) != (optical[0], *optical[2:]):
                 problems.append(f"radar {radar} and optical {optical} are pairs: their number and size must agree")

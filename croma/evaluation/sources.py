@@ -9,10 +9,11 @@ from tempfile import TemporaryDirectory
 
 from croma import storage
 from croma.errors import InputError
-from croma.model.croma import Croma
 from croma.model.decoder import Decoder
 from croma.model.decoder_file import NAME as DECODER
 from croma.model.decoder_file import Reconstruction, load_decoder
+from croma.model.networks import Network
+from croma.model.spec import ModelSpec
 from croma.model.weights import Card, load_weights
 
 
@@ -20,7 +21,7 @@ from croma.model.weights import Card, load_weights
 class Source:
     """Weights in memory, and what is known of them."""
 
-    model: Croma
+    model: Network
     card: Card
     constants: dict[str, tuple[float, ...]]
     """Of the normalisation."""
@@ -29,7 +30,7 @@ class Source:
     file: Path
     """The file on this machine, while the context is open."""
     decoder: tuple[Decoder, Reconstruction] | None
-    """Of pretraining, where it was kept beside the weights."""
+    """Of CROMA's pretraining, where it was kept beside the weights."""
 
     @property
     def step(self) -> int:
@@ -51,14 +52,15 @@ def open_weights(address: str) -> Iterator[Source]:
         model, card = load_weights(file)
         if card.normalisation is None:
             raise InputError(f"{address}: the weights do not say how their inputs are normalised; name the constants")
-        decoder = _fetched(storage.join(address.rpartition("/")[0] or ".", DECODER), Path(folder))
+        beside = storage.join(address.rpartition("/")[0] or ".", DECODER)
+        decoder = _fetched(beside, Path(folder)) if isinstance(model.spec, ModelSpec) else None
         yield Source(
             model=model,
             card=card,
             constants=dict(card.normalisation),
             fingerprint=hashlib.sha256(file.read_bytes()).hexdigest()[:16],
             file=file,
-            decoder=None if decoder is None else load_decoder(decoder, model.spec),
+            decoder=load_decoder(decoder, model.spec) if decoder and isinstance(model.spec, ModelSpec) else None,
         )
 
 

@@ -8,7 +8,8 @@ from pydantic import Field, model_validator
 from croma.chip import Split
 from croma.document import Document
 from croma.evaluation.gate import Gate
-from croma.evaluation.scores import MODALITIES, Baseline, Modality
+from croma.evaluation.scores import Baseline
+from croma.sensors import MODALITIES, Modality
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -88,7 +89,35 @@ class Segmentation(Document):
     batch: int = Field(16, ge=1)
 
 
-Protocol = Annotated[Knn | Linear | Mlp | KMeans | Sparse | Retrieval | Segmentation, Field(discriminator="kind")]
+class FineTune(Document):
+    """The whole network, trained further with a linear head on all labels or a few; not for band statistics."""
+
+    kind: Literal["finetune"] = "finetune"
+    name: ProtocolName = "finetune"
+    shares: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field((0.01, 0.1, 1.0), min_length=1)
+    """Of the labelled chips of every class; at least one chip each."""
+    learning_rates: tuple[Positive, ...] = Field((1e-4, 3e-4), min_length=1)
+    layer_decay: Annotated[float, Field(gt=0, le=1)] = 0.75
+    """Each block learns at this times the rate of the block above it."""
+    epochs: int = Field(20, ge=1)
+    batch: int = Field(32, ge=1)
+
+
+class Extrapolation(Document):
+    """Segmentation at image sizes that pretraining did not see, with a head fitted at the size that it did."""
+
+    kind: Literal["extrapolation"] = "extrapolation"
+    name: ProtocolName = "extrapolation"
+    sizes: tuple[Annotated[int, Field(gt=0, multiple_of=8)], ...] = Field((96, 120, 168, 240, 336, 504), min_length=1)
+    """Pixels along a side; those beyond the dataset's chips are left out."""
+    segmentation: Segmentation = Field(default_factory=Segmentation)
+    """The head and how it is fitted."""
+
+
+Protocol = Annotated[
+    Knn | Linear | Mlp | KMeans | Sparse | Retrieval | Segmentation | FineTune | Extrapolation,
+    Field(discriminator="kind"),
+]
 """Any of them; see `croma.evaluation.protocols`."""
 
 _ONE_LABEL = ("kmeans",)

@@ -106,6 +106,7 @@ def _scorecard(evaluation: Evaluation, bench: Bench, measured: Measured) -> Scor
         exclusions={**task.exclusions, **bench.exclusions},
         scores=measured.scores,
         margins=measured.margins,
+        by_class=measured.by_class,
         verdict=judge(evaluation.spec.gate, measured.scores, measured.margins),
     )
 

@@ -7,7 +7,7 @@ import torch
 from croma.batches.batch import RawBatch
 from croma.evaluation import embed
 from croma.evaluation.encoders import BandStatistics, Network, untrained
-from croma.evaluation.scores import MODALITIES
+from croma.sensors import MODALITIES
 from croma.shards.dataset import Dataset
 from croma.shards.reader import read_chips
 from tests.evaluation.world import CONSTANTS, SIZE, SPEC

@@ -173,10 +173,8 @@ def test_mlflow_serves_the_registered_model(served: str, model: serving.Embeddin
     for name, vectors in expected.items():
         np.testing.assert_allclose(answer["predictions"][name], vectors, rtol=1e-4, atol=1e-5)
     status, answer = ask(served, images | {"radar": np.zeros((2, 3, 16, 16), np.float32)})
-    print(answer)
     assert status == 400
     assert "radar has shape (2, 3, 16, 16)" in str(answer)
     status, answer = ask(served, images | {"optical": np.zeros((2, 12, 20, 16), np.float32)})
-    print(answer)
     assert status == 400
     assert "multiples of 8" in str(answer)

@@ -57,6 +57,8 @@ def test_every_encoder_is_scored_on_every_modality_by_every_protocol(
         assert score.low is not None
         assert score.high is not None
         assert 0 <= score.low <= score.value <= score.high <= 1
+    told = {score.label: score.value for score in card.by_class if score.encoder == "band-statistics"}
+    assert set(told) == set(card.classes)
     best = card.find("linear/joint/top1", "band-statistics")
     assert best is not None
     assert best.value >= 0.95
