@@ -5,11 +5,17 @@ import logging
 import os
 import shlex
 import sys
+import time
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
-from infra.local.stack import imagery, parts
+from croma.recipes.recipe import load_recipe
+from croma.simulate.spec import DEMO, TINY
+from croma.simulate.world import build_world
+from infra.local.stack import demo, imagery, parts
+from infra.local.stack import photos as photographs
 from infra.local.stack.process import StackError
 from infra.local.stack.site import PORTS, StackSite
 
@@ -70,6 +76,39 @@ def load(folder: Path) -> None:
     """Put a folder of imagery (items.json, collections, files) into the bucket and the catalog."""
     counted = imagery.load(site(), folder)
     typer.echo(json.dumps(counted))
+
+
+@app.command("demo")
+def run_demo(
+    recipe: str = "demo",
+    tiny: Annotated[bool, typer.Option(help="A world of 5 km tiles, for a recipe that fits it.")] = False,
+    photos: Annotated[Path | None, typer.Option(help="Folder for pictures of the pages.")] = None,
+    minutes: float = 60.0,
+) -> None:
+    """Start everything, run the main job through the servers, take pictures, and stop what was started."""
+    here = site()
+    started = [name for name, seconds in parts.up(here) if seconds]
+    try:
+        world = build_world(TINY if tiny else DEMO, here.home / ("tiny" if tiny else "world"))
+        typer.echo(f"catalog and bucket hold {json.dumps(imagery.load(here, world.folder))}")
+        typer.echo(demo.register(here, recipe).strip())
+        seen: dict[str, str] = {}
+
+        def watch(states: dict[str, str]) -> None:
+            for flow, state in states.items():
+                if seen.get(flow) != state:
+                    typer.echo(f"{time.strftime('%H:%M:%S')} {flow}: {state}")
+            seen.update(states)
+
+        state = demo.wait_for(here, demo.ask_for_run(here, recipe), 60 * minutes, watch)
+        if state != "Completed":
+            raise StackError(f"the run ended as {state}; the end of its log:\n{demo.logs(here, 'learn-worker')}")
+        if photos:
+            for picture in photographs.photograph(here, photos, load_recipe(recipe).name):
+                typer.echo(f"picture {picture}")
+    finally:
+        for name in parts.down(here) if started else ():
+            typer.echo(f"{name:12}  stopped")
 
 
 if __name__ == "__main__":
