@@ -13,7 +13,7 @@ from croma.raster.faults import RefusedError
 from croma.raster.header import Header
 from croma.raster.source import Buffer, Source
 from croma.raster.tiff import Layout
-from croma.raster.window import Block, Pixels, blank
+from croma.raster.window import Block, Use, blank
 
 GROUP = 4 << 20
 """Bytes of compressed blocks that are fetched at once."""
@@ -33,17 +33,20 @@ class CogFile:
         """See `BlockFile`."""
         return self._layout.header
 
-    def read_blocks(self, blocks: Sequence[Block]) -> Iterator[tuple[Block, Pixels | UnusableError]]:
+    def read_blocks(self, blocks: Sequence[Block], use: Use) -> dict[Block, UnusableError]:
         """See `BlockFile`. The next blocks are fetched while those before are decoded."""
-        decoding: list[tuple[Block, Future[Pixels | UnusableError]]] = []
+        broken: dict[Block, UnusableError] = {}
+        decoding: list[Future[UnusableError | None]] = []
+        order: list[Block] = []
         for group in self._groups(blocks):
             fetched = self._fetch(group)
-            yield from ((block, task.result()) for block, task in decoding)
+            _collect(order, decoding, broken)
+            order = group
             decoding = [
-                (block, _decoders().submit(self._decode, block, data))
-                for block, data in zip(group, fetched, strict=True)
+                _decoders().submit(self._decode, block, data, use) for block, data in zip(group, fetched, strict=True)
             ]
-        yield from ((block, task.result()) for block, task in decoding)
+        _collect(order, decoding, broken)
+        return broken
 
     def _place(self, block: Block) -> tuple[int, int]:
         """Offset and size of a block in the file."""
@@ -74,12 +77,13 @@ class CogFile:
             # One range beyond the end of the file fails all that are asked for with it.
             return [error] if len(blocks) == 1 else [part for block in blocks for part in self._fetch([block])]
 
-    def _decode(self, block: Block, data: Buffer | UnusableError) -> Pixels | UnusableError:
+    def _decode(self, block: Block, data: Buffer | UnusableError, use: Use) -> UnusableError | None:
         header, layout, (_, size) = self.header, self._layout, self._place(block)
-        left = header.height - block.row * header.block_height, header.width - block.col * header.block_width
-        height, width = min(header.block_height, left[0]), min(header.block_width, left[1])
+        below, beside = header.height - block.row * header.block_height, header.width - block.col * header.block_width
+        height, width = min(header.block_height, below), min(header.block_width, beside)
         if size == 0:
-            return blank(header, height, width)
+            use(block, blank(header, height, width))
+            return None
         if isinstance(data, UnusableError):
             return UnusableError(f"block {block.row}, {block.col} cannot be read: {data}")
         if len(data) < size:
@@ -91,7 +95,18 @@ class CogFile:
             )
         except codec.DamagedError as error:
             return UnusableError(f"block {block.row}, {block.col} is damaged: {error}")
-        return pixels[:height, :width]
+        use(block, pixels[:height, :width])
+        return None
+
+
+def _collect(
+    blocks: Sequence[Block], decoding: Sequence[Future[UnusableError | None]], broken: dict[Block, UnusableError]
+) -> None:
+    """Wait until all blocks are decoded and used, and note what is wrong with any."""
+    for block, task in zip(blocks, decoding, strict=True):
+        error = task.result()
+        if error is not None:
+            broken[block] = error
 
 
 @lru_cache(maxsize=1)

@@ -23,10 +23,18 @@ class Window(NamedTuple):
     height: int
     width: int
 
-    def clip(self, height: int, width: int) -> "Window":
-        """The part inside a file of that size; height or width is 0 where there is none."""
-        row, col = max(self.row, 0), max(self.col, 0)
-        bottom, right = min(self.row + self.height, height), min(self.col + self.width, width)
+    @property
+    def area(self) -> int:
+        """Pixels."""
+        return self.height * self.width
+
+    def within(self, other: "Window") -> "Window":
+        """The part that lies in `other`; its area is 0 where there is none."""
+        row, col = max(self.row, other.row), max(self.col, other.col)
+        bottom, right = (
+            min(self.row + self.height, other.row + other.height),
+            min(self.col + self.width, other.col + other.width),
+        )
         return Window(row, col, max(bottom - row, 0), max(right - col, 0))
 
 
@@ -46,9 +54,16 @@ class Header:
     block_height: int
     """Pixels of the unit that is fetched and decoded as a whole."""
     block_width: int
+    """Pixels."""
     dtype: str
+    """NumPy's name of the type."""
     nodata: float | None
     """The value that the file declares to mean "nothing was measured"."""
+
+    @property
+    def window(self) -> Window:
+        """The whole image."""
+        return Window(0, 0, self.height, self.width)
 
 
 def locate(header: Header, box: GeoBox) -> Window | None:

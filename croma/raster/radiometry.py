@@ -25,12 +25,18 @@ SATURATED = 65535
 class Scaling:
     """How the pixels of a band are read."""
 
+    dtype: np.dtype[Any]
+    """Of the stored numbers."""
     resampling: Literal["nearest", "bilinear"]
     """Where the grids differ."""
     measured: Callable[[Pixels, float | None], Mask]
     """Which numbers of the file are measurements, given the nodata value that the file declares."""
     convert: Callable[[Pixels, Mask], Pixels]
     """Numbers of the file, resampled or not, and which of them to believe, to the stored unit and type."""
+
+    def store(self, numbers: Pixels, nodata: float | None) -> Pixels:
+        """Numbers of a file that declares `nodata`, to the stored unit and type."""
+        return self.convert(numbers, self.measured(numbers, nodata))
 
 
 def scaling(role: Role, scale: float = 1.0, offset: float = 0.0) -> Scaling:
@@ -43,11 +49,13 @@ def scaling(role: Role, scale: float = 1.0, offset: float = 0.0) -> Scaling:
     """
     if role == "optical":
         return Scaling(
+            dtype=np.dtype(np.uint16),
             resampling="bilinear",
             measured=reflectance_measured,
             convert=partial(reflectance, scale=scale, offset=offset),
         )
     return Scaling(
+        dtype=np.dtype(np.float16),
         resampling="bilinear",
         measured=partial(power_measured, scale=scale, offset=offset),
         convert=partial(decibels, scale=scale, offset=offset),
@@ -72,10 +80,20 @@ def reflectance(numbers: Pixels, measured: Mask, scale: float, offset: float) ->
         offset: added after the factor, in units of reflectance × 10,000.
     """
     if numbers.dtype == np.uint16 and scale == 1 and float(offset).is_integer():
-        value: Pixels = numbers.astype(np.int32) + int(offset)
-    else:
-        value = np.floor(np.where(measured, numbers, 0.0).astype(np.float64) * scale + offset + 0.5)
+        return _shifted(numbers, measured, int(offset))
+    value = np.floor(np.where(measured, numbers, 0.0).astype(np.float64) * scale + offset + 0.5)
     stored = np.clip(value, 1, SATURATED).astype(np.uint16)
+    stored[numbers == SATURATED] = SATURATED
+    stored[~measured] = 0
+    return stored
+
+
+def _shifted(numbers: npt.NDArray[np.uint16], measured: Mask, offset: int) -> npt.NDArray[np.uint16]:
+    """`reflectance` of whole numbers, in their own type: clipped first, so that adding cannot leave it."""
+    if not offset:
+        return np.where(measured, numbers, np.uint16(0))
+    low, high = max(1 - offset, 0), min(SATURATED - offset, SATURATED)
+    stored = np.clip(numbers, low, high) + np.uint16(offset % 65536)
     stored[numbers == SATURATED] = SATURATED
     stored[~measured] = 0
     return stored
@@ -111,5 +129,5 @@ def classes(numbers: Pixels, measured: Mask) -> npt.NDArray[np.uint8]:
     return np.where(measured, numbers, 0).astype(np.uint8)
 
 
-CLASSES = Scaling(resampling="nearest", measured=classes_measured, convert=classes)
+CLASSES = Scaling(dtype=np.dtype(np.uint8), resampling="nearest", measured=classes_measured, convert=classes)
 """Scene classification and land cover: nearest neighbour, no scaling."""

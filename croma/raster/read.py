@@ -9,14 +9,12 @@ from concurrent.futures import Executor
 from contextlib import closing, contextmanager
 from typing import Literal, NamedTuple, Protocol
 
-import numpy as np
-
 from croma.catalog.scene import Scene
 from croma.errors import TransientError, UnusableError
 from croma.grid import GeoBox
 from croma.raster.cog import CogFile
 from croma.raster.faults import RefusedError, redact
-from croma.raster.header import Header, Window, locate
+from croma.raster.header import locate
 from croma.raster.radiometry import CLASSES, Pixels, Scaling
 from croma.raster.rio import open_rio
 from croma.raster.source import open_source
@@ -61,14 +59,6 @@ class Want(NamedTuple):
     out: Pixels
     """(height, width) of the box, in the stored type. Meaningless afterwards if the band could not be read."""
     scaling: Scaling = CLASSES
-
-
-class Patch(NamedTuple):
-    """One band of one chip, read."""
-
-    pixels: Pixels
-    """(height, width) of the box, in the stored unit and type."""
-    reader: Reader
 
 
 def read_wants(wants: Sequence[Want], signer: Signer, pool: Executor) -> list[Reader | UnusableError]:
@@ -120,14 +110,8 @@ def _read_file(wants: Sequence[Want], signer: Signer) -> Sequence[Reader | Unusa
 
 
 def _read_into(href: str, wants: Sequence[Want]) -> list[Reader | UnusableError]:
-    results: list[Reader | UnusableError] = []
     with open_file(href) as file:
-        patches = read_boxes(file, [want.box for want in wants], wants[0].scaling)
-        for want, patch in zip(wants, patches, strict=True):
-            if isinstance(patch, Patch):
-                want.out[...] = patch.pixels
-            results.append(patch.reader if isinstance(patch, Patch) else patch)
-    return results
+        return read_boxes(file, [want.box for want in wants], [want.out for want in wants], wants[0].scaling)
 
 
 @contextmanager
@@ -151,38 +135,45 @@ def open_file(href: str) -> Iterator[BlockFile]:
         yield dataset
 
 
-def read_boxes(file: BlockFile, boxes: Sequence[GeoBox], scaling: Scaling) -> Iterator[Patch | UnusableError]:
-    """One band of a file on several grids; all of its blocks that they need are fetched once, before the first patch.
+def read_boxes(
+    file: BlockFile, boxes: Sequence[GeoBox], outs: Sequence[Pixels], scaling: Scaling
+) -> list[Reader | UnusableError]:
+    """One band of a file on several grids; every block that they need is fetched once.
 
     Where a box reaches beyond the file it is nodata. A broken block is the error of the boxes that need it.
 
+    Args:
+        file: where the band is read.
+        boxes: the grids.
+        outs: where the pixels go: for each grid an array of its height and width, of the scaling's type.
+        scaling: how numbers of the file become those of the outs.
+
+    Returns:
+        How each box was read, or its error, and then its out means nothing.
+
     Raises:
+        RefusedError: the server wants another signature.
         UnusableError: the file is of no use to any box.
         TransientError: the server does not answer.
     """
     header = file.header
-    exact = [locate(header, box) for box in boxes]
-    windows = [window or reach(header, box) or _NOWHERE for window, box in zip(exact, boxes, strict=True)]
-    raw = read_windows(file, windows)
-    raw.reverse()
-    for box, window, found in zip(boxes, windows, exact, strict=True):
-        pixels = raw.pop()
-        if isinstance(pixels, UnusableError):
-            yield pixels
-        elif found:
-            yield Patch(scaling.convert(pixels, scaling.measured(pixels, header.nodata)), "window")
-        else:
-            yield _resampled(header, window, pixels, box, scaling)
-
-
-_NOWHERE = Window(0, 0, 0, 0)
-"""Of a file that does not meet a box at all."""
-
-
-def _resampled(header: Header, window: Window, pixels: Pixels, box: GeoBox, scaling: Scaling) -> Patch:
-    if window == _NOWHERE:
-        nothing = blank(header, box.height, box.width)
-        return Patch(scaling.convert(nothing, np.zeros(nothing.shape, np.bool_)), "stack")
-    measured = scaling.measured(pixels, header.nodata)
-    result = resample(header, window, pixels, measured, box, scaling.resampling)
-    return Patch(scaling.convert(result.pixels, result.measured), "stack")
+    exact = {n: window for n, box in enumerate(boxes) if (window := locate(header, box))}
+    other = {n: reach(header, box) for n, box in enumerate(boxes) if n not in exact}
+    near = {n: window for n, window in other.items() if window}
+    nowhere = scaling.store(blank(header, 1, 1), header.nodata)
+    for n, out in enumerate(outs):
+        if n not in exact or exact[n].within(header.window) != exact[n]:
+            out[...] = nowhere
+    targets = [outs[n] for n in exact]
+    errors = read_windows(file, list(exact.values()), targets, lambda pixels: scaling.store(pixels, header.nodata))
+    faults = {number: errors[place] for place, number in enumerate(exact) if place in errors}
+    raw = [blank(header, window.height, window.width) for window in near.values()]
+    errors = read_windows(file, list(near.values()), raw, lambda pixels: pixels) if near else {}
+    for place, (number, window) in enumerate(near.items()):
+        if place in errors:
+            faults[number] = errors[place]
+            continue
+        pixels, measured = raw[place], scaling.measured(raw[place], header.nodata)
+        result = resample(header, window, pixels, measured, boxes[number], scaling.resampling)
+        outs[number][...] = scaling.convert(result.pixels, result.measured)
+    return [faults.get(n) or ("window" if n in exact else "stack") for n in range(len(boxes))]

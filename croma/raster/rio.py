@@ -12,7 +12,7 @@ from rasterio.windows import Window as RioWindow
 from croma.errors import CromaError, TransientError, UnusableError
 from croma.raster.faults import from_status, redact
 from croma.raster.header import Header, Window
-from croma.raster.window import Block, Pixels
+from croma.raster.window import Block, Use
 
 ENVIRONMENT: dict[str, str | int] = {
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",  # else dozens of 404s a file
@@ -38,31 +38,32 @@ class RioFile:
         self._dataset = dataset
         self.header = _header(dataset)
 
-    def read_blocks(self, blocks: Sequence[Block]) -> Iterator[tuple[Block, Pixels | UnusableError]]:
+    def read_blocks(self, blocks: Sequence[Block], use: Use) -> dict[Block, UnusableError]:
         """See `BlockFile`."""
-        for rectangle in rectangles(blocks, _PIXELS_AT_ONCE // (self.header.block_height * self.header.block_width)):
-            yield from self._read(rectangle)
+        broken: dict[Block, UnusableError] = {}
+        most = _PIXELS_AT_ONCE // (self.header.block_height * self.header.block_width)
+        for rectangle in rectangles(blocks, most):
+            broken |= self._read(rectangle, use)
+        return broken
 
-    def _read(self, rectangle: list[Block]) -> Iterator[tuple[Block, Pixels | UnusableError]]:
+    def _read(self, rectangle: list[Block], use: Use) -> dict[Block, UnusableError]:
         header, first, last = self.header, rectangle[0], rectangle[-1]
         row, col = first.row * header.block_height, first.col * header.block_width
         height = (last.row - first.row + 1) * header.block_height
         width = (last.col - first.col + 1) * header.block_width
-        part = Window(row, col, height, width).clip(header.height, header.width)
+        part = Window(row, col, height, width).within(header.window)
         try:
             with translated():
                 pixels = self._dataset.read(1, window=RioWindow(part.col, part.row, part.width, part.height))
         except UnusableError as error:
             if len(rectangle) > 1:
-                for block in rectangle:
-                    yield from self._read([block])
-            else:
-                self._ask_server()
-                yield first, UnusableError(f"block {first.row}, {first.col} cannot be read: {error}")
-            return
+                return {block: fault for one in rectangle for block, fault in self._read([one], use).items()}
+            self._ask_server()
+            return {first: UnusableError(f"block {first.row}, {first.col} cannot be read: {error}")}
         for block in rectangle:
             top, left = (block.row - first.row) * header.block_height, (block.col - first.col) * header.block_width
-            yield block, pixels[top : top + header.block_height, left : left + header.block_width]
+            use(block, pixels[top : top + header.block_height, left : left + header.block_width])
+        return {}
 
     def _ask_server(self) -> None:
         """Raise what is wrong with the server, if it is the server: GDAL calls an HTTP 503 a short read."""

@@ -58,8 +58,8 @@ def reach(header: Header, box: GeoBox) -> Window | None:
     margin = 2 * max(int((max(cols) - min(cols)) / box.width), int((max(rows) - min(rows)) / box.height), 1) + 1
     row, col = int(np.floor(min(rows))) - margin, int(np.floor(min(cols))) - margin
     height, width = int(np.ceil(max(rows))) + margin - row, int(np.ceil(max(cols))) + margin - col
-    window = Window(row, col, height, width).clip(header.height, header.width)
-    return window if window.height and window.width else None
+    window = Window(row, col, height, width).within(header.window)
+    return window if window.area else None
 
 
 def resample(

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -13,10 +14,30 @@ from rasterio.windows import Window
 from croma.errors import UnusableError
 from croma.grid import GeoBox
 from croma.raster.radiometry import CLASSES, Scaling, scaling
-from croma.raster.read import Patch
+from croma.raster.read import Reader, read_boxes
+from croma.raster.window import BlockFile
 from tests.raster.scenes import Pixels, block_range, damage, noise, write_tiff
 
 LEFT, TOP = 600_000, 5_400_000
+
+
+class Patch(NamedTuple):
+    """What was read of a box, and how."""
+
+    pixels: Pixels
+    reader: Reader
+
+
+def read_file(file: BlockFile, boxes: Sequence[GeoBox], how: Scaling) -> list[Patch | UnusableError]:
+    """The boxes as the automatic reader reads them, from an open file."""
+    outs = [np.full((box.height, box.width), 77, how.dtype) for box in boxes]
+    results = read_boxes(file, boxes, outs, how)
+    return [
+        result if isinstance(result, UnusableError) else Patch(out, result)
+        for out, result in zip(outs, results, strict=True)
+    ]
+
+
 SCALINGS = {"uint8": CLASSES, "uint16": scaling("optical"), "float32": scaling("radar")}
 
 

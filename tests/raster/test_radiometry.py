@@ -11,12 +11,12 @@ NUMBERS = arrays(np.uint16, (6, 6), elements=st.integers(0, 65_535))
 
 def optical(numbers: np.ndarray, offset: float = 0, scale: float = 1, nodata: float | None = 0) -> np.ndarray:
     how = scaling("optical", scale, offset)
-    return how.convert(numbers, how.measured(numbers, nodata))
+    return how.store(numbers, nodata)
 
 
 def radar(numbers: np.ndarray, nodata: float | None = -32768) -> np.ndarray:
     how = scaling("radar")
-    return how.convert(numbers, how.measured(numbers, nodata))
+    return how.store(numbers, nodata)
 
 
 @given(NUMBERS)
@@ -77,5 +77,5 @@ def test_decibels_are_right_to_the_last_half_bit(power: np.ndarray) -> None:
 
 @given(arrays(np.uint8, 30))
 def test_classes_are_what_they_are(codes: np.ndarray) -> None:
-    np.testing.assert_array_equal(CLASSES.convert(codes, CLASSES.measured(codes, 0)), codes)
-    np.testing.assert_array_equal(CLASSES.convert(codes, CLASSES.measured(codes, 255)) == 0, np.isin(codes, [0, 255]))
+    np.testing.assert_array_equal(CLASSES.store(codes, 0), codes)
+    np.testing.assert_array_equal(CLASSES.store(codes, 255) == 0, np.isin(codes, [0, 255]))

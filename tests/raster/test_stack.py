@@ -11,11 +11,10 @@ from rasterio.vrt import WarpedVRT
 from croma.errors import UnusableError
 from croma.grid import GeoBox
 from croma.raster.radiometry import CLASSES, Scaling, scaling
-from croma.raster.read import Patch, open_file, read_boxes
-from croma.raster.rio import open_rio
+from croma.raster.read import open_file
 from croma.raster.stack import reach, resample
-from croma.raster.window import blank, read_windows
-from tests.raster.contract import LEFT, TOP, ReaderContract, box
+from croma.raster.window import BlockFile, blank, read_windows
+from tests.raster.contract import LEFT, TOP, Patch, ReaderContract, box, read_file
 from tests.raster.scenes import Pixels, noise, write_tiff
 
 OPTICAL, RADAR = scaling("optical"), scaling("radar")
@@ -28,19 +27,22 @@ class TestStackReader(ReaderContract):
     reader = "stack"
 
     def read(self, href: str, boxes: Sequence[GeoBox], how: Scaling) -> list[Patch | UnusableError]:
-        results: list[Patch | UnusableError] = []
-        with open_rio(href) as file:
-            for wanted in boxes:
-                window = reach(file.header, wanted)
-                (raw,) = read_windows(file, [window]) if window else [blank(file.header, wanted.height, wanted.width)]
-                if isinstance(raw, UnusableError):
-                    results.append(raw)
-                    continue
-                measured = how.measured(raw, file.header.nodata)
-                if window:
-                    raw, measured = resample(file.header, window, raw, measured, wanted, how.resampling)
-                results.append(Patch(how.convert(raw, measured), "stack"))
-        return results
+        with open_file(href) as file:
+            return [self.read_one(file, wanted, how) for wanted in boxes]
+
+    def read_one(self, file: BlockFile, wanted: GeoBox, how: Scaling) -> Patch | UnusableError:
+        header, window = file.header, reach(file.header, wanted)
+        raw = blank(header, wanted.height, wanted.width)
+        measured = np.zeros(raw.shape, np.bool_)
+        if window:
+            pixels = blank(header, window.height, window.width)
+            errors = read_windows(file, [window], [pixels], lambda part: part)
+            if errors:
+                return errors[0]
+            raw, measured = resample(
+                header, window, pixels, how.measured(pixels, header.nodata), wanted, how.resampling
+            )
+        return Patch(how.convert(raw, measured), "stack")
 
 
 def warped(path: Path, wanted: GeoBox, how: Scaling) -> Pixels:
@@ -68,7 +70,7 @@ def warped(path: Path, wanted: GeoBox, how: Scaling) -> Pixels:
 
 def read_one(path: Path, wanted: GeoBox, how: Scaling) -> Pixels:
     with open_file(str(path)) as file:
-        (patch,) = read_boxes(file, [wanted], how)
+        (patch,) = read_file(file, [wanted], how)
     assert isinstance(patch, Patch)
     assert patch.reader == "stack"
     return patch.pixels
@@ -142,7 +144,7 @@ def test_a_box_elsewhere_is_nodata(tmp_path: Path) -> None:
 def test_a_file_without_crs_is_unusable(tmp_path: Path) -> None:
     path = write_tiff(tmp_path / "a.tif", noise(7, "uint16", 100, 100), epsg=None, driver="GTiff")
     with open_file(str(path)) as file, pytest.raises(UnusableError, match="coordinate reference system"):
-        list(read_boxes(file, [BOX], OPTICAL))
+        read_file(file, [BOX], OPTICAL)
 
 
 def test_radar_is_averaged_before_the_logarithm(tmp_path: Path) -> None:
@@ -160,4 +162,4 @@ def test_what_stackstac_drops_is_noticed(tmp_path: Path, monkeypatch: pytest.Mon
     real = stack.stackstac.stack
     monkeypatch.setattr(stack.stackstac, "stack", lambda *a, **k: real(*a, **k)[:, :1])
     with open_file(str(path)) as file, pytest.raises(AssertionError, match="stackstac made"):
-        list(read_boxes(file, [box(LEFT, TOP, 24, 24)], OPTICAL))
+        read_file(file, [box(LEFT, TOP, 24, 24)], OPTICAL)

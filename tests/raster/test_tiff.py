@@ -13,11 +13,11 @@ from croma.errors import TransientError, UnusableError
 from croma.raster import codec, rio
 from croma.raster.faults import RefusedError
 from croma.raster.header import Header
-from croma.raster.read import open_file, read_boxes
+from croma.raster.read import open_file
 from croma.raster.rio import open_rio
 from croma.raster.source import open_source
 from croma.raster.tiff import UnsupportedError, read_layout
-from tests.raster.contract import SCALINGS, inside
+from tests.raster.contract import SCALINGS, inside, read_file
 from tests.raster.scenes import block_range, damage, noise, write_tiff
 from tests.servers.ranges import FileServer, serve_files
 
@@ -99,7 +99,7 @@ def test_a_header_beyond_the_first_bytes_is_fetched(tmp_path: Path) -> None:
     layout = read_layout(open_source(str(path)))
     assert len(layout.offsets) == 10_000
     with open_file(str(path)) as file:
-        (patch,) = read_boxes(file, [inside(1000, 1000, 500, 500)], SCALINGS["uint8"])
+        (patch,) = read_file(file, [inside(1000, 1000, 500, 500)], SCALINGS["uint8"])
     np.testing.assert_array_equal(getattr(patch, "pixels", None), image[1000:1500, 1000:1500])
 
 
@@ -109,7 +109,7 @@ def test_a_block_that_was_never_written_is_nodata(tmp_path: Path) -> None:
     path = write_tiff(tmp_path / "a.tif", image, nodata=0, driver="GTiff", tiled=True, sparse_ok=True)
     assert read_layout(open_source(str(path))).sizes[0] == 0
     with open_file(str(path)) as file:
-        (patch,) = read_boxes(file, [inside(200, 200, 120, 120)], OPTICAL)
+        (patch,) = read_file(file, [inside(200, 200, 120, 120)], OPTICAL)
     np.testing.assert_array_equal(getattr(patch, "pixels", None), image[200:320, 200:320])
 
 
@@ -138,7 +138,7 @@ def test_no_damage_goes_unnoticed(tmp_path: Path, compress: str, options: dict[s
 
 def read_block(path: Path, row: int) -> Any:
     with open_file(str(path)) as file:
-        (patch,) = read_boxes(file, [inside(row * 256, 0, 256, 256)], OPTICAL)
+        (patch,) = read_file(file, [inside(row * 256, 0, 256, 256)], OPTICAL)
     return getattr(patch, "pixels", patch)
 
 
@@ -152,9 +152,9 @@ def server(tmp_path: Path) -> Iterator[FileServer]:
 def test_over_http_every_block_is_fetched_once_and_the_header_once(server: FileServer, tmp_path: Path) -> None:
     boxes = [inside(row, col, 120, 120) for row in range(0, 900, 100) for col in range(0, 900, 100)]
     with open_file(server.url("a.tif")) as file:
-        found = list(read_boxes(file, boxes, OPTICAL))
+        found = read_file(file, boxes, OPTICAL)
     with open_file(str(tmp_path / "a.tif")) as file:
-        expected = list(read_boxes(file, boxes, OPTICAL))
+        expected = read_file(file, boxes, OPTICAL)
     for patch, other in zip(found, expected, strict=True):
         np.testing.assert_array_equal(getattr(patch, "pixels", 0), getattr(other, "pixels", 1))
     sent = sorted(server.ranges)
@@ -168,7 +168,7 @@ def test_a_block_behind_the_end_costs_only_its_boxes(server: FileServer, tmp_pat
     offset, _ = block_range(path, 3, 0)
     path.write_bytes(path.read_bytes()[:offset])
     with open_file(server.url("a.tif")) as file:
-        good, gone = read_boxes(file, [inside(0, 0, 100, 100), inside(800, 100, 100, 100)], OPTICAL)
+        good, gone = read_file(file, [inside(0, 0, 100, 100), inside(800, 100, 100, 100)], OPTICAL)
     assert not isinstance(good, UnusableError)
     assert isinstance(gone, UnusableError)
 
@@ -200,9 +200,9 @@ def test_gdal_does_not_call_an_outage_a_damaged_block(server: FileServer, tmp_pa
     with open_rio(server.url("a.tif")) as file:
         server.faults["a.tif"] = [503]
         with pytest.raises(TransientError):
-            list(read_boxes(file, boxes, OPTICAL))
+            read_file(file, boxes, OPTICAL)
     server.faults.clear()
     damage(tmp_path / "a.tif", 3, 0)
     with open_rio(server.url("a.tif")) as file:
-        (broken,) = read_boxes(file, boxes, OPTICAL)
+        (broken,) = read_file(file, boxes, OPTICAL)
     assert isinstance(broken, UnusableError)

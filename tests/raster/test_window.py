@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,11 +11,11 @@ from croma.errors import UnusableError
 from croma.grid import Cell, GeoBox
 from croma.raster.header import Header, Window, locate
 from croma.raster.radiometry import Scaling
-from croma.raster.read import Patch, open_file, read_boxes
-from croma.raster.rio import open_rio, rectangles
-from croma.raster.window import Block, blocks_of, read_windows
-from tests.raster.contract import ReaderContract
-from tests.raster.scenes import noise, write_tiff
+from croma.raster.read import open_file
+from croma.raster.rio import RioFile, open_rio, rectangles
+from croma.raster.window import Block, Use, blocks_of, read_windows
+from tests.raster.contract import Patch, ReaderContract, read_file
+from tests.raster.scenes import Pixels, noise, write_tiff
 
 
 def header(transform: tuple[float, ...], epsg: int | None = 32633, size: int = 10_980, block: int = 512) -> Header:
@@ -36,7 +37,7 @@ class TestAutomaticReader(ReaderContract):
 
     def read(self, href: str, boxes: Sequence[GeoBox], how: Scaling) -> list[Patch | UnusableError]:
         with open_file(href) as file:
-            return list(read_boxes(file, boxes, how))
+            return read_file(file, boxes, how)
 
 
 class TestRasterioReader(ReaderContract):
@@ -44,16 +45,7 @@ class TestRasterioReader(ReaderContract):
 
     def read(self, href: str, boxes: Sequence[GeoBox], how: Scaling) -> list[Patch | UnusableError]:
         with open_rio(href) as file:
-            windows = [locate(file.header, box) for box in boxes]
-            assert all(windows)
-            found = read_windows(file, [window for window in windows if window])
-            nodata = file.header.nodata
-        return [
-            pixels
-            if isinstance(pixels, UnusableError)
-            else Patch(how.convert(pixels, how.measured(pixels, nodata)), "window")
-            for pixels in found
-        ]
+            return read_file(file, boxes, how)
 
 
 @given(
@@ -111,18 +103,36 @@ def test_rectangles_partition_blocks(places: set[tuple[int, int]], most: int) ->
 
 
 def test_every_block_is_fetched_once(tmp_path: Path) -> None:
-    path = write_tiff(tmp_path / "a.tif", noise(1, "uint16", 512, 512), blocksize=128)
-    with open_rio(str(path)) as file:
-        asked: list[Block] = []
-        read = file.read_blocks
+    image = noise(1, "uint16", 512, 512)
+    path = write_tiff(tmp_path / "a.tif", image, blocksize=128)
+    asked: list[Block] = []
 
-        def counting(blocks: Sequence[Block]):  # type: ignore[no-untyped-def]
+    class Counting(RioFile):
+        def read_blocks(self, blocks: Sequence[Block], use: Use) -> dict[Block, UnusableError]:
             asked.extend(blocks)
-            return read(blocks)
+            return super().read_blocks(blocks, use)
 
-        file.read_blocks = counting  # type: ignore[method-assign]
-        windows = [Window(row, col, 120, 120) for row in range(0, 400, 60) for col in range(0, 400, 60)]
-        pixels = read_windows(file, windows)
+    windows = [Window(row, col, 120, 120) for row in range(0, 400, 60) for col in range(0, 400, 60)]
+    targets = [np.zeros((120, 120), np.uint16) for _ in windows]
+    with rasterio.open(path) as dataset:
+        assert read_windows(Counting(str(path), dataset), windows, targets, lambda pixels: pixels) == {}
     assert len(asked) == len(set(asked)) == 16
-    assert len(pixels) == 49
-    assert not np.array_equal(pixels[0], pixels[1])
+    for window, target in zip(windows, targets, strict=True):
+        np.testing.assert_array_equal(target, image[window.row :, window.col :][:120, :120])
+
+
+def test_far_parts_of_a_block_are_converted_alone(tmp_path: Path) -> None:
+    path = write_tiff(tmp_path / "a.tif", noise(1, "uint16", 512, 512), blocksize=512)
+    converted: list[int] = []
+
+    def convert(pixels: Pixels) -> Pixels:
+        converted.append(pixels.size)
+        return pixels
+
+    with open_file(str(path)) as file:
+        for windows in (
+            [Window(0, 0, 50, 50), Window(400, 400, 50, 50)],
+            [Window(0, 0, 50, 50), Window(0, 50, 50, 50)],
+        ):
+            read_windows(file, windows, [np.zeros((50, 50), np.uint16) for _ in windows], convert)
+    assert converted == [2500, 2500, 5000]
