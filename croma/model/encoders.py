@@ -22,18 +22,20 @@ class Encoder(nn.Module):
         self.norm = LayerNorm(dim)
         self.register_buffer("slopes", alibi.slopes(heads), persistent=False)
 
-    def forward(self, image: Tensor, keep: Tensor | None = None) -> Tensor:
+    def forward(self, image: Tensor, keep: Tensor | None = None, added: Tensor | None = None) -> Tensor:
         """Encodings of all patches, or of those in `keep` alone.
 
         Args:
             image: (b, c, height, width), of any size that is a multiple of the patch.
             keep: int64 (b, k). Patches are chosen before they are embedded, so hidden ones cost nothing.
+            added: (b, n or k, D), added to the embedded patches.
 
         Returns:
             (b, n or k, D).
         """
         places = token_positions(grid_of(image, self.patch), keep, image)
         tokens = self.embed(patchify(image, self.patch, keep))
+        tokens = tokens if added is None else tokens + added.to(tokens.dtype)
         bias = prepare(Alibi(self.slopes, places, places), tokens)
         return self.norm(self.blocks(tokens, bias))  # type: ignore[no-any-return]
 

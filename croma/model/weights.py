@@ -9,8 +9,8 @@ from typing import Any
 import torch
 
 from croma.errors import InputError
-from croma.model.croma import Croma
-from croma.model.spec import ModelSpec
+from croma.model.networks import Network, build_network
+from croma.model.towers_spec import NetworkSpec, network_spec
 
 FORMAT = "croma-weights/1"
 _HEADER = "croma"
@@ -27,7 +27,7 @@ _SCALING = ("radar_mean", "radar_std", "optical_mean", "optical_std")
 class Card:
     """What travels with the weights."""
 
-    model: ModelSpec
+    model: NetworkSpec
     normalisation: Normalisation | None = None
     """None where it is not known, as in the released files."""
     provenance: dict[str, str] = field(default_factory=dict)
@@ -47,12 +47,12 @@ class Card:
         fields: dict[str, Any] = json.loads(text)
         if fields.pop("format") != FORMAT:
             raise ValueError(f"written in another format than {FORMAT}")
-        model, scaling = ModelSpec.from_json(fields.pop("model")), fields.pop("normalisation")
+        model, scaling = network_spec(fields.pop("model")), fields.pop("normalisation")
         normalisation = scaling and {name: tuple(numbers) for name, numbers in scaling.items()}
         return cls(model=model, normalisation=normalisation, **fields)
 
 
-def save_weights(path: Path, model: Croma, card: Card) -> None:
+def save_weights(path: Path, model: Network, card: Card) -> None:
     """Writes weights and card to `path`, whole or not at all.
 
     Raises:
@@ -71,7 +71,7 @@ def save_weights(path: Path, model: Croma, card: Card) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def load_weights(path: Path) -> tuple[Croma, Card]:
+def load_weights(path: Path) -> tuple[Network, Card]:
     """The model and the card in the file at `path`, on the CPU.
 
     Raises:
@@ -81,7 +81,7 @@ def load_weights(path: Path) -> tuple[Croma, Card]:
 
     card = load_card(path)
     with torch.random.fork_rng(devices=[]):
-        model = Croma(card.model)
+        model = build_network(card.model)
     try:
         model.load_state_dict(load_file(path))
     except RuntimeError as error:
@@ -108,7 +108,7 @@ def load_card(path: Path) -> Card:
         raise InputError(f"{path}: its card cannot be read: {error}") from None
 
 
-def _disagreements(model: Croma, card: Card) -> list[str]:
+def _disagreements(model: Network, card: Card) -> list[str]:
     problems = []
     if card.model != model.spec:
         problems.append(f"the card is of {card.model}, the model of {model.spec}")
@@ -117,7 +117,7 @@ def _disagreements(model: Croma, card: Card) -> list[str]:
     return problems
 
 
-def _misfits(scaling: Normalisation, spec: ModelSpec) -> list[str]:
+def _misfits(scaling: Normalisation, spec: NetworkSpec) -> list[str]:
     if sorted(scaling) != sorted(_SCALING):
         return [f"normalisation has the fields {sorted(scaling)}; it has {sorted(_SCALING)}"]
     channels = {"radar": spec.radar_channels, "optical": spec.optical_channels}

@@ -55,3 +55,22 @@ def cross_modal(left: Tensor, right: Tensor, log_scale: Tensor, through_keys: bo
         ahead = functional.cross_entropy(scale * left @ right.detach().T, labels)
         back = functional.cross_entropy(scale * right @ left.detach().T, labels)
         return (ahead + back) / 2
+
+
+def nt_xent(left: Tensor, right: Tensor, log_scale: Tensor) -> Tensor:
+    """NT-Xent (Chen et al. 2020): each of the 2B rows finds its counterpart among all others, its own side's included.
+
+    Args:
+        left: (B, d), unit rows of the whole global batch.
+        right: (B, d), in the same order.
+        log_scale: scalar, log(1 / temperature).
+
+    Returns:
+        Scalar float32, the mean over the 2B rows.
+    """
+    with torch.autocast(left.device.type, enabled=False):
+        rows = torch.cat((left, right)).float()
+        itself = torch.eye(len(rows), dtype=torch.bool, device=rows.device)
+        logits = (log_scale.float().exp() * rows @ rows.T).masked_fill(itself, -torch.inf)
+        counterpart = torch.arange(len(rows), device=rows.device).roll(len(left))
+        return functional.cross_entropy(logits, counterpart)

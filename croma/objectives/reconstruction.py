@@ -29,3 +29,9 @@ def hidden_error(prediction: Tensor, target: Tensor, hidden: Tensor) -> Tensor:
     """
     error = (prediction.float() - target).square().mean(dim=-1)
     return (error * hidden).sum() / hidden.sum()
+
+
+def restore(normalised: Tensor, like: Tensor) -> Tensor:
+    """The inverse of `normalise`: patches (b, n, P) with mean and variance of the patches `like` (b, n, Q)."""
+    variance, mean = torch.var_mean(like.float(), dim=-1, keepdim=True)
+    return normalised * (variance + _EPSILON).sqrt() + mean
