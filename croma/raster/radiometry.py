@@ -111,9 +111,15 @@ def decibels(numbers: Pixels, measured: Mask, scale: float, offset: float) -> np
     The logarithm is taken in double precision: single precision differs between processors in the last bits, and then
     the rounding to half precision would too.
     """
-    power = numbers.astype(np.float64) * scale + offset
+    # In place: fresh memory for every step costs several times the arithmetic.
+    power = numbers.astype(np.float64)
+    if (scale, offset) != (1, 0):
+        power *= scale
+        power += offset
     power[~measured] = 1
-    stored = (10 * np.log10(power)).astype(np.float16)
+    np.log10(power, out=power)
+    power *= 10
+    stored = power.astype(np.float16)
     stored[~measured] = np.nan
     return stored
 
