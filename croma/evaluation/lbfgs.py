@@ -11,12 +11,12 @@ Objective = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 def minimise(
-    objective: Objective, start: Tensor, *, steps: int = 500, tolerance: float = 1e-5, memory: int = 10
+    objective: Objective, start: Tensor, *, steps: int = 500, tolerance: float = 1e-7, memory: int = 10
 ) -> Tensor:
     """The minima (m, p) of m problems that start at `start` (m, p).
 
-    A problem is finished when no entry of its gradient exceeds `tolerance`, or when a step lowers it by no more than
-    rounding; finished ones cost nothing.
+    A problem is finished when its quadratic model promises to lower it by no more than `tolerance`, or when a step
+    lowers it by no more than rounding; finished ones cost nothing.
     """
     result = start.clone()
     active = torch.arange(len(start), device=start.device)
@@ -25,11 +25,12 @@ def minimise(
     history: deque[tuple[Tensor, Tensor]] = deque(maxlen=memory)
     for _ in range(steps):
         direction = -_times_inverse_hessian(slopes, history)
+        promised = -(slopes * direction).sum(1) / 2
         moved, new_values, new_slopes, stuck = _line_search(objective, points, values, slopes, direction, active)
         history.append((moved - points, new_slopes - slopes))
         settled = values - new_values <= 4 * torch.finfo(values.dtype).eps * values.abs()
         points, values, slopes = moved, new_values, new_slopes
-        finished = stuck | settled | (slopes.abs().amax(1) <= tolerance)
+        finished = stuck | settled | (promised <= tolerance)
         if finished.any():
             result[active[finished]] = points[finished]
             going = ~finished

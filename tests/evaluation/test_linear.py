@@ -81,7 +81,7 @@ def test_minimise_solves_quadratics_of_any_shape_side_by_side(condition: float) 
         slopes = torch.einsum("kij,kj->ki", matrices[chosen], gap)
         return (gap * slopes).sum(1) / 2, slopes
 
-    found = lbfgs.minimise(objective, torch.zeros(3, 12, dtype=torch.float64), tolerance=1e-9)
+    found = lbfgs.minimise(objective, torch.zeros(3, 12, dtype=torch.float64), tolerance=1e-16)
     torch.testing.assert_close(found, goals, rtol=1e-6, atol=1e-6)
 
 
