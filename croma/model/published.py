@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from croma.errors import InputError
 from croma.model.croma import Croma
+from croma.model.networks import Network
 from croma.model.spec import ModelSpec
 
 Parts = dict[str, dict[str, Tensor]]
@@ -73,8 +74,14 @@ def import_parts(parts: Parts, spec: ModelSpec | None = None) -> Croma:
     return model
 
 
-def save_published(model: Croma, path: Path) -> None:
-    """Writes the released format to `path`, whole or not at all."""
+def save_published(model: Network, path: Path) -> None:
+    """Writes the released format to `path`, whole or not at all.
+
+    Raises:
+        InputError: the network is not CROMA.
+    """
+    if not isinstance(model, Croma):
+        raise InputError("only CROMA has a released format: export these weights as safetensors")
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         torch.save(export_parts(model), temporary)

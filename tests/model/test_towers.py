@@ -4,7 +4,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from croma.errors import InputError
 from croma.model.networks import build_network
+from croma.model.published import save_published
 from croma.model.resnet import ResNet
 from croma.model.spec import ModelSpec
 from croma.model.towers import Towers
@@ -50,6 +52,11 @@ def test_weights_of_any_network_come_back(spec: TowersSpec, tmp_path: Path) -> N
     assert isinstance(again, Towers)
     assert card.model == again.spec == spec
     assert all(torch.equal(tensor, again.state_dict()[name]) for name, tensor in model.state_dict().items())
+
+
+def test_towers_have_no_released_format(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="only CROMA has a released format"):
+        save_published(build_network(VIT), tmp_path / "towers.pt")
 
 
 def test_specs_are_told_apart() -> None:
