@@ -12,10 +12,10 @@ export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export DO_NOT_TRACK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench serve lock clean
+.PHONY: help setup demo test check bench bench-build serve lock clean
 
 help:  ## list these commands
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 setup: $(VENV)/.user  ## make the environment (ACCELERATOR=gpu for CUDA)
 
@@ -38,6 +38,10 @@ check: $(VENV)/.dev  ## lint, types, floors
 lock: $(VENV)/.dev  ## renew constraints.txt from the ranges in pyproject.toml
 	PIP_CONSTRAINT= $(PIP) install -q uv
 	$(BIN)/python tools/lock.py constraints.txt
+
+bench-build: $(VENV)/.dev  ## how fast chips are read, by us and by others (1.5 GB of scene, half an hour)
+	@$(PIP) install -q -e ".[bench]"
+	$(BIN)/python -m benchmarks.build --json .croma/bench/build.json
 
 clean:  ## remove the environment and what the demo made
 	rm -rf $(VENV) .croma
