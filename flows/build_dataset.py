@@ -35,7 +35,10 @@ def build_dataset(spec: BuildSpec, site: Site | None = None) -> DatasetRef:
     batches = _batches(prepared.shards)
     runner: ThreadPoolTaskRunner[list[str]] = ThreadPoolTaskRunner(max_workers=site.threads)
     with runner:
-        futures = [runner.submit(fill_shards, {"uri": prepared.uri, "shards": batch}) for batch in batches]
+        futures = [
+            runner.submit(fill_shards, {"uri": prepared.uri, "plan": prepared.plan, "shards": batch})
+            for batch in batches
+        ]
         for future in futures:
             future.result()
     ref = seal_dataset(prepared, spec)
@@ -56,10 +59,10 @@ def plan_dataset(spec: BuildSpec, catalog: str, uri: str) -> Prepared:
 
 
 @task(**TRANSIENT)
-def fill_shards(uri: str, shards: list[str]) -> list[str]:
+def fill_shards(uri: str, plan: str, shards: list[str]) -> list[str]:
     """Cut the chips of some planned shards and store them; shards that are there already are left."""
     for shard in shards:
-        card = fill(read_plan(uri, shard), uri, default_signer())
+        card = fill(read_plan(plan, shard), uri, default_signer())
         metrics.count(uri, card)
         log.info("shard %s: %d chips, %d refused", card.id, card.samples, len(card.rejections))
     return shards

@@ -17,6 +17,7 @@ from croma.pairing import hours, radar_order
 from croma.places import Floats, Integers, Places
 
 Flags = npt.NDArray[np.bool_]
+Numbers = npt.NDArray[np.int32]
 
 
 class Candidates(NamedTuple):
@@ -24,20 +25,23 @@ class Candidates(NamedTuple):
 
     keys: Integers
     """Places as numbers (`Places.keys`)."""
-    optical: Integers
+    optical: Numbers
     """Position of the optical scene."""
-    radar: Integers
+    radar: Numbers
     """Position of the radar scene."""
+
+    def take(self, index: Integers | Flags) -> "Candidates":
+        """The rows at these positions."""
+        return Candidates(self.keys[index], self.optical[index], self.radar[index])
 
 
 class Offer(NamedTuple):
     """What the footprint of an optical scene offers."""
 
-    places: Places
-    splits: Integers
-    """Numbers into `croma.chip.SPLITS`."""
-    too_near: Flags
-    """Places left out because a higher split is too near."""
+    keys: Integers
+    """Places, as numbers (`Places.keys`)."""
+    too_near: Integers
+    """Places that are left out because a higher split is too near."""
 
 
 class Ground:
@@ -75,7 +79,8 @@ class Ground:
         name = epsg, footprint.wkb
         if name not in self._offers:
             places = self.sites.cells(footprint, epsg)
-            self._offers[name] = Offer(places, *splits.assign(places, size, self._blocks, self.sites.step))
+            _, near = splits.assign(places, size, self._blocks, self.sites.step)
+            self._offers[name] = Offer(places.keys[~near], places.keys[near])
         return self._offers[name]
 
     def splits(self, keys: Integers) -> Integers:
@@ -85,7 +90,7 @@ class Ground:
     def pair(self, number: int) -> Candidates:
         """The best radar partner within the gap at every place of an optical scene; places without one are left out."""
         offer, partners = self.offer(number), self._partners(number, self.spec.pair.max_gap_hours)
-        places = offer.places.take(~offer.too_near)
+        places = Places.from_keys(offer.keys)
         found = np.full(len(places.left), -1, np.int64)
         order = radar_order(self.optical[number].time, [self.radar[i] for i in partners])
         for partner in (partners[i] for i in order):
@@ -93,13 +98,15 @@ class Ground:
             if len(alone) == 0:
                 break
             found[alone[self._covered(partner, number, places.take(alone))]] = partner
-        paired = places.take(found >= 0)
-        return Candidates(paired.keys, np.full(len(paired.left), number, np.int64), found[found >= 0])
+        paired = offer.keys[found >= 0]
+        scene = np.full(len(paired), number, np.int32)
+        return Candidates(paired, scene, found[found >= 0].astype(np.int32))
 
     def closest_gaps(self, number: int, keys: Integers) -> tuple[Integers, Floats]:
         """The places of an optical scene that are among `keys`, and the hours to the nearest radar over each."""
         offer = self.offer(number)
-        places = offer.places.take(np.isin(offer.places.keys, keys))
+        here = offer.keys[np.isin(offer.keys, keys)]
+        places = Places.from_keys(here)
         gaps = np.full(len(places.left), np.inf)
         away = np.abs(self._radar_hours - self.optical[number].time.timestamp() / 3600)
         partners = self._partners(number, np.inf)
@@ -108,7 +115,11 @@ class Ground:
             if len(open_) == 0:
                 break
             gaps[open_[self._covered(partner, number, places.take(open_))]] = away[partner]
-        return places.keys, gaps
+        return here, gaps
+
+    def forget(self) -> None:
+        """Drop the offers that are kept: those of one zone are of no use to another."""
+        self._offers.clear()
 
     def _partners(self, number: int, most_hours: float) -> list[int]:
         scene = self.optical[number]
@@ -126,5 +137,5 @@ class Ground:
 def join(parts: Sequence[Candidates]) -> Candidates:
     """All of them as one."""
     if not parts:
-        return Candidates(*(np.zeros(0, np.int64) for _ in Candidates._fields))
+        return Candidates(np.zeros(0, np.int64), np.zeros(0, np.int32), np.zeros(0, np.int32))
     return Candidates(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))

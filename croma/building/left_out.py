@@ -1,9 +1,12 @@
-"""Places that become no chip, and why: nothing is left out silently."""
+"""Places and scenes that become no chip, and why: nothing is left out silently."""
+
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from croma.building.candidates import Candidates, Ground
 from croma.building.lazy import Lazy
+from croma.building.spec import BuildSpec
 from croma.catalog.scene import Refusal
 from croma.chip import Rejection
 from croma.errors import InputError
@@ -12,21 +15,25 @@ from croma.places import Floats, Integers, Places
 
 
 class LeftOut:
-    """The places that the scenes offer and no pair takes.
+    """The places that scenes offer and no pair takes, gathered zone by zone."""
 
-    Args:
-        ground: the scenes.
-        taken: keys of places that have a pair or a chip.
-    """
+    def __init__(self, spec: BuildSpec) -> None:
+        self._spec = spec
+        self._near, self._alone = np.zeros(0, np.int64), np.zeros(0, np.int64)
+        self._gaps: Floats = np.zeros(0)
 
-    def __init__(self, ground: Ground, taken: Integers) -> None:
-        self._ground = ground
-        offers = [ground.offer(number) for number in range(len(ground.optical))]
-        distinct = list({id(offer): offer for offer in offers}.values())
-        self._near = _union([offer.places.keys[offer.too_near] for offer in distinct])
-        offered = _union([offer.places.keys[~offer.too_near] for offer in distinct])
-        self._alone = np.setdiff1d(offered, taken)
-        self._gaps = self._closest()
+    def add(self, ground: Ground, scenes: Sequence[int], taken: Integers) -> None:
+        """Note what the optical scenes of a zone offer beside the places (as keys) that have a pair or a chip."""
+        offers = list({id(offer): offer for offer in map(ground.offer, scenes)}.values())
+        near = _union(offer.too_near for offer in offers)
+        alone = np.setdiff1d(_union(offer.keys for offer in offers), taken)
+        gaps = np.full(len(alone), np.inf)
+        for number in scenes if len(alone) else ():
+            keys, found = ground.closest_gaps(number, alone)
+            np.minimum.at(gaps, np.searchsorted(alone, keys), found)
+        self._near = np.concatenate((self._near, near))
+        self._alone = np.concatenate((self._alone, alone))
+        self._gaps = np.concatenate((self._gaps, gaps))
 
     def rejections(self) -> Lazy[Rejection]:
         """One for each place."""
@@ -34,7 +41,7 @@ class LeftOut:
 
     def error(self) -> InputError:
         """Why there is no pair at all, in a sentence."""
-        spec = self._ground.spec
+        spec = self._spec
         side = spec.chip_size * PIXEL
         if len(self._alone) + len(self._near) == 0:
             return InputError(
@@ -56,18 +63,10 @@ class LeftOut:
             f"pass is {closest:.1f} h away; raise pair.max_gap_hours"
         )
 
-    def _closest(self) -> Floats:
-        gaps = np.full(len(self._alone), np.inf)
-        if len(self._alone):
-            for number in range(len(self._ground.optical)):
-                keys, found = self._ground.closest_gaps(number, self._alone)
-                np.minimum.at(gaps, np.searchsorted(self._alone, keys), found)
-        return gaps
-
     def _rejection(self, index: int) -> Rejection:
         if index < len(self._alone):
             key, gap = self._alone[index], self._gaps[index]
-            most = f"{self._ground.spec.pair.max_gap_hours:g} h"
+            most = f"{self._spec.pair.max_gap_hours:g} h"
             seen = "no radar footprint covers the chip" if np.isinf(gap) else f"closest radar pass {gap:.1f} h away"
             reason, detail = "no-pair", f"{seen}, at most {most} wanted"
         else:
@@ -77,18 +76,19 @@ class LeftOut:
         return Rejection(chip=str(cell), cell=cell, reason=reason, detail=detail)
 
 
-def idle_scenes(ground: Ground, found: Candidates, once: Candidates) -> tuple[Refusal, ...]:
-    """Optical scenes that offer places and make no pair, and why.
+def idle_scenes(ground: Ground, scenes: Sequence[int], found: Candidates, once: Candidates) -> list[Refusal]:
+    """Optical scenes of a zone that offer places and make no pair, and why.
 
     Args:
-        ground: the scenes.
+        ground: all scenes.
+        scenes: the numbers of the zone's.
         found: all possible pairs.
         once: those that are left when each pass is used once.
     """
     refusals = []
-    paired, used = set(found.optical.tolist()), set(once.optical.tolist())
-    for number, scene in enumerate(ground.optical):
-        places = int((~ground.offer(number).too_near).sum())
+    paired, used = set(np.unique(found.optical).tolist()), set(np.unique(once.optical).tolist())
+    for number in scenes:
+        scene, places = ground.optical[number], len(ground.offer(number).keys)
         if number in used or places == 0:
             continue
         if number in paired:
@@ -97,8 +97,8 @@ def idle_scenes(ground: Ground, found: Candidates, once: Candidates) -> tuple[Re
             most = f"{ground.spec.pair.max_gap_hours:g} h"
             reason, detail = "no-pair", f"no radar pass within {most} covers any of its {places} places"
         refusals.append(Refusal(scene=scene.id, collection=scene.collection, reason=reason, detail=detail))
-    return tuple(refusals)
+    return refusals
 
 
-def _union(parts: list[Integers]) -> Integers:
+def _union(parts: Iterable[Integers]) -> Integers:
     return np.unique(np.concatenate([np.zeros(0, np.int64), *parts]))

@@ -15,28 +15,27 @@ from dataclasses import dataclass
 import numpy as np
 
 from croma.building import where
+from croma.building.book import Book, Rows
 from croma.building.candidates import Candidates, Ground, join
 from croma.building.grouping import Grouped, group
 from croma.building.layers import Members, label_sets
-from croma.building.lazy import Lazy
 from croma.building.left_out import LeftOut, idle_scenes
 from croma.building.placement import Sites
 from croma.building.selection import known_chips, one_per_pass, select
-from croma.building.shard_plan import ShardPlan
+from croma.building.shard_plan import Cutting, ShardPlan
 from croma.building.spec import BuildSpec
 from croma.building.usable import in_order, usable_optical, usable_radar
 from croma.catalog.scene import Refusal, Scene
-from croma.chip import SPLITS, Rejection, chip_id
-from croma.pairing import Pair
-from croma.places import Integers, Places
+from croma.chip import SPLITS, Rejection
+from croma.places import Integers
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
     """What is to be built."""
 
-    shards: Sequence[ShardPlan]
-    """Made when asked for: a plan of ten million chips does not hold ten million objects."""
+    book: Book
+    """The pairs of all shards, in columns."""
     rejections: Sequence[Rejection]
     """Places that become no chip, and why: no-pair, split-buffer. Made when asked for."""
     refused: tuple[Refusal, ...]
@@ -45,6 +44,11 @@ class Plan:
     """Pairs by split."""
     scenes: dict[str, int]
     """Scenes that the pairs come from, by collection."""
+
+    @property
+    def shards(self) -> Sequence[ShardPlan]:
+        """Made when asked for: a plan of ten million chips does not hold ten million objects."""
+        return self.book.shards
 
 
 def make_plan(
@@ -74,75 +78,56 @@ def make_plan(
     radar_scenes, refused_radar = usable_radar(spec, radar)
     label_scenes = in_order(labels)
     ground = Ground(spec, sites or where.sites(spec), optical_scenes, radar_scenes)
-    found = join([ground.pair(number) for number in range(len(optical_scenes))])
-    once = one_per_pass(found, optical_scenes)
-    left_out = LeftOut(ground, np.union1d(found.keys, old.keys))
-    if len(found.keys) == 0 and len(old.keys) == 0:
+    left_out, parts, idle, anything = LeftOut(spec), [], [], len(old.keys) > 0
+    for epsg in sorted(set(ground.zones)):  # places belong to one zone, so zones can be planned one by one
+        scenes = [number for number, zone in enumerate(ground.zones) if zone == epsg]
+        found = join([ground.pair(number) for number in scenes])
+        once = one_per_pass(found, optical_scenes)
+        left_out.add(ground, scenes, np.union1d(found.keys, old.keys))
+        idle += idle_scenes(ground, scenes, found, once)
+        parts.append(select(once, optical_scenes, radar_scenes, old, spec.pair, spec.window))
+        anything = anything or len(found.keys) > 0
+        ground.forget()
+    if not anything:
         raise left_out.error()
-    rows = select(once, optical_scenes, radar_scenes, old, spec.pair, spec.window)
-    sets = label_sets(rows, optical_scenes, label_scenes, spec.chip_size)
+    rows = join(parts)
+    label, sets = label_sets(rows, optical_scenes, label_scenes, spec.chip_size)
     splits = ground.splits(rows.keys)
     grouped = group(rows, splits, optical_scenes, radar_scenes, spec.chips_per_shard, spec.seed)
-    book = _Book(spec, rows, grouped, sets, optical_scenes, radar_scenes, label_scenes)
+    book = _book(spec, rows, label, sets, grouped, (optical_scenes, radar_scenes, label_scenes))
     return Plan(
-        shards=Lazy(len(grouped.splits), book.shard),
+        book=book,
         rejections=left_out.rejections(),
-        refused=refused_optical + refused_radar + idle_scenes(ground, found, once),
+        refused=refused_optical + refused_radar + tuple(idle),
         chips={name: int(np.sum(splits == number)) for number, name in enumerate(SPLITS)},
-        scenes=book.scenes(),
+        scenes=dict(sorted(Counter(scene.collection for scene in book.scenes).items())),
     )
 
 
-class _Book:
-    """A plan in columns, from which shard plans are made."""
-
-    def __init__(
-        self,
-        spec: BuildSpec,
-        rows: Candidates,
-        grouped: Grouped,
-        sets: tuple[Integers, list[Members]],
-        optical: Sequence[Scene],
-        radar: Sequence[Scene],
-        labels: Sequence[Scene],
-    ) -> None:
-        self.spec = spec
-        self.places = Places.from_keys(rows.keys)
-        self.rows = rows
-        self.grouped = grouped
-        self.label_set, self.sets = sets
-        self.optical, self.radar, self.labels = optical, radar, labels
-
-    def shard(self, number: int) -> ShardPlan:
-        first, last = self.grouped.starts[number : number + 2]
-        chosen = self.grouped.order[first:last]
-        scenes = [self.optical[i] for i in np.unique(self.rows.optical[chosen])]
-        scenes += [self.radar[i] for i in np.unique(self.rows.radar[chosen])]
-        members = {i for s in np.unique(self.label_set[chosen]) for i in self.sets[s]}
-        scenes += [self.labels[i] for i in members]
-        return ShardPlan(
-            split=SPLITS[self.grouped.splits[number]],
-            chip_size=self.spec.chip_size,
-            quality=self.spec.quality,
-            labels=self.spec.labels,
-            pairs=tuple(self._pair(int(row)) for row in chosen),
-            scenes=tuple(sorted(scenes, key=lambda scene: (scene.collection, scene.id))),
-        )
-
-    def _pair(self, row: int) -> Pair:
-        optical, radar = self.optical[self.rows.optical[row]], self.radar[self.rows.radar[row]]
-        cell = self.places.cell(row)
-        return Pair(
-            chip=chip_id(cell, optical.time, radar.id, optical.id),
-            cell=cell,
-            radar=radar.id,
-            optical=optical.id,
-            labels=tuple(self.labels[i].id for i in self.sets[self.label_set[row]]),
-            gap_hours=round((radar.time - optical.time).total_seconds() / 3600, 4),
-        )
-
-    def scenes(self) -> dict[str, int]:
-        used = [self.optical[i] for i in np.unique(self.rows.optical)]
-        used += [self.radar[i] for i in np.unique(self.rows.radar)]
-        used += [self.labels[i] for i in {i for s in np.unique(self.label_set) for i in self.sets[s]}]
-        return dict(sorted(Counter(scene.collection for scene in used).items()))
+def _book(
+    spec: BuildSpec,
+    rows: Candidates,
+    label: Integers,
+    sets: list[Members],
+    grouped: Grouped,
+    scenes: tuple[Sequence[Scene], Sequence[Scene], Sequence[Scene]],
+) -> Book:
+    """The plan in columns, in the order in which it is written, with the scenes that are used and no others."""
+    members = sorted({number for combination in sets for number in combination})
+    used = [np.unique(column).astype(np.int64) for column in (rows.optical, rows.radar, members)]
+    start = np.cumsum([0] + [len(column) for column in used])
+    order = grouped.order
+    written = Rows(
+        rows.keys[order],
+        np.searchsorted(used[0], rows.optical[order]) + start[0],
+        np.searchsorted(used[1], rows.radar[order]) + start[1],
+        label[order],
+    )
+    numbers = {int(i): int(start[2]) + n for n, i in enumerate(used[2])}
+    return Book(
+        Cutting(chip_size=spec.chip_size, quality=spec.quality, labels=spec.labels),
+        grouped.splits.tolist(),
+        lambda number: written.part(*grouped.starts[number : number + 2]),
+        [table[int(i)] for table, chosen in zip(scenes, used, strict=True) for i in chosen],
+        [tuple(numbers[i] for i in combination) for combination in sets],
+    )

@@ -3,11 +3,11 @@
 Plans are kept beside the dataset, so that filling needs only a shard's id, on whatever machine it runs.
 """
 
-import json
 import logging
 from collections import Counter
 
 from croma import storage
+from croma.building import book
 from croma.building.gather import gather
 from croma.building.plan import Plan, make_plan
 from croma.building.shard_plan import ShardPlan
@@ -48,8 +48,10 @@ class Prepared(Document):
     """A planned build: what is to be filled, and the numbers behind it."""
 
     uri: str
+    plan: str
+    """Address of the stored plan (`croma.building.book`); empty where there is nothing to do."""
     shards: tuple[str, ...]
-    """Ids of planned shards, whose plans are in storage."""
+    """Ids of planned shards."""
     survey: Survey
 
 
@@ -62,11 +64,8 @@ def prepare(spec: BuildSpec, catalog: str, uri: str) -> Prepared:
     """
     plan, survey = _plan(spec, catalog, uri)
     write_header(uri, header(spec))
-    ids = []
-    for shard in plan.shards:
-        storage.write(_plan_address(uri, shard.id), shard.to_json())
-        ids.append(shard.id)
-    return Prepared(uri=uri, shards=tuple(ids), survey=survey)
+    address, ids = book.store(plan.book, storage.join(uri, "plans")) if len(plan.shards) else ("", ())
+    return Prepared(uri=uri, plan=address, shards=ids, survey=survey)
 
 
 def survey(spec: BuildSpec, catalog: str, uri: str) -> Survey:
@@ -74,10 +73,10 @@ def survey(spec: BuildSpec, catalog: str, uri: str) -> Survey:
     return _plan(spec, catalog, uri)[1]
 
 
-def read_plan(uri: str, shard: str) -> ShardPlan:
-    """The plan of a shard, as `prepare` stored it."""
-    address = _plan_address(uri, shard)
-    return ShardPlan.parse(json.loads(storage.read(address)), address)
+def read_plan(plan: str, shard: str) -> ShardPlan:
+    """The plan of a shard, from the plan that `prepare` stored."""
+    columns, numbers = book.load(plan)
+    return columns.shard(numbers[shard])
 
 
 def header(spec: BuildSpec) -> Header:
@@ -109,7 +108,3 @@ def _plan(spec: BuildSpec, catalog: str, uri: str) -> tuple[Plan, Survey]:
     planned = sum(plan.chips.values())
     log.info("%s: %d chips in %d shards to cut, %d there already", uri, planned, len(plan.shards), len(chips))
     return plan, summary
-
-
-def _plan_address(uri: str, shard: str) -> str:
-    return storage.join(uri, "plans", f"{shard}.json")

@@ -52,7 +52,7 @@ def one_per_pass(found: Candidates, optical: Sequence[Scene]) -> Candidates:
     rank = np.empty(len(optical), np.int64)
     rank[optical_order(optical)] = np.arange(len(optical))
     best = first_of_each(rank[found.optical], among=(numbers,))
-    return Candidates(*(column[best] for column in found))
+    return found.take(best)
 
 
 def select(
@@ -69,7 +69,7 @@ def select(
     """
     times = hours(optical)[once.optical]
     fresh = ~_same_day(once.keys, (times // DAY).astype(np.int64), known)
-    once, times = Candidates(*(column[fresh] for column in once)), times[fresh]
+    once, times = once.take(fresh), times[fresh]
     old = np.isin(known.keys, once.keys)
     keys = np.concatenate((once.keys, known.keys[old]))
     moments = np.concatenate((times, known.days[old] * DAY + DAY / 2))
@@ -79,7 +79,7 @@ def select(
     chosen = spread(groups, moments, ranks, taken, rule.per_cell, span)[: len(once.keys)]
     order = np.nonzero(chosen)[0]
     order = order[np.lexsort((times[order], once.keys[order]))]
-    return Candidates(*(column[order] for column in once))
+    return once.take(order)
 
 
 def _same_day(keys: Integers, days: Integers, known: Known) -> Flags:

@@ -46,7 +46,7 @@ class Built:
 
 def build(sample: str, catalog: str, uri: str, **changes: Any) -> Dataset:
     prepared = prepare(spec_of(sample, **changes), catalog, uri)
-    cards = [fill(read_plan(uri, shard), uri) for shard in prepared.shards]
+    cards = [fill(read_plan(prepared.plan, shard), uri) for shard in prepared.shards]
     return open_dataset(seal(uri, cards, {}))
 
 
