@@ -26,6 +26,7 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
 
+import mlflow.artifacts
 import mlflow.pyfunc
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelStatus, Metric, Param, RunTag
@@ -354,6 +355,12 @@ def _url(tracker: Tracker, experiment_id: str, run_id: str) -> str | None:
     if not tracker.uri.startswith("http"):
         return None
     return re.sub(r"//[^/@]+@", "//", f"{tracker.uri.rstrip('/')}/#/experiments/{experiment_id}/runs/{run_id}")
+
+
+def fetch_model(tracker: Tracker, address: str, folder: Path) -> Path:
+    """Copy a logged or registered model (`models:/name@alias`) into `folder`; the folder that holds it."""
+    with door(f"fetching {address}"), default_uri(tracker.uri):
+        return Path(mlflow.artifacts.download_artifacts(artifact_uri=address, dst_path=str(folder)))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -11,7 +11,7 @@ from torch import Tensor
 from croma.batches.augment import prepare
 from croma.batches.batch import RawBatch
 from croma.document import digest
-from croma.evaluation.modalities import modalities_of, patches, pooled
+from croma.evaluation.modalities import mean, modalities_of, patches, pooled
 from croma.evaluation.scores import EncoderName
 from croma.model import networks
 from croma.model.patches import patchify
@@ -63,6 +63,7 @@ class Network:
         precision: Precision = "float32",
         device: torch.device | None = None,
         image_size: int | None = None,
+        pooling: Pooling = "head",
     ) -> None:
         """`weights` is the fingerprint of the weights alone; images are as large as in pretraining unless told."""
         self.name: EncoderName = name
@@ -72,21 +73,22 @@ class Network:
         self.precision = precision
         self.image_size = image_size or min(model.spec.size)
         self.modalities = modalities_of(model.spec)
+        self.pooling = pooling
         self._identity = (weights, dict(constants), precision)
 
     def fingerprint(self, layer: Layer) -> str:  # noqa: ARG002 a network's layers are told apart by name
         """Of weights, constants, precision and image size."""
         weights, constants, precision = self._identity
-        return digest([weights, constants, self.image_size, precision])
+        return digest([weights, constants, self.image_size, precision, self.pooling])
 
     def resized(self, image_size: int) -> "Network":
         """The same network, sharing its weights."""
         weights, constants, precision = self._identity
-        return Network(self.name, self.model, constants, weights, precision, self.device, image_size)
+        return Network(self.name, self.model, constants, weights, precision, self.device, image_size, self.pooling)
 
     @torch.no_grad()
     def encode(self, raw: RawBatch, modalities: Sequence[Modality], layer: Layer) -> dict[Modality, Tensor]:
-        """The pooled vectors that the published protocols use, or the encodings of all patches, row by row."""
+        """One vector an image, pooled as the encoder was told, or the encodings of all patches, row by row."""
         raw = RawBatch(
             radar=raw.radar.to(self.device),
             optical={resolution: plane.to(self.device) for resolution, plane in raw.optical.items()},
@@ -94,7 +96,8 @@ class Network:
             ids=raw.ids,
         )
         batch = prepare(raw, self.normalisation, self.image_size)
-        vectors = pooled if layer == "pooled" else patches
+        whole = pooled if self.pooling == "head" else mean
+        vectors = whole if layer == "pooled" else patches
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
             if "joint" in modalities:
                 found = self.model(radar=batch.radar, optical=batch.optical)
@@ -104,14 +107,19 @@ class Network:
 
 
 def untrained(
-    spec: NetworkSpec, constants: Constants, precision: Precision, device: torch.device | None = None
+    spec: NetworkSpec,
+    constants: Constants,
+    precision: Precision,
+    device: torch.device | None = None,
+    image_size: int | None = None,
+    pooling: Pooling = "head",
 ) -> Network:
     """The architecture of `spec` with its initial weights, always the same."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = networks.build_network(spec)
     weights = digest(["untrained", asdict(spec), torch.__version__])
-    return Network("untrained", model, constants, weights, precision, device)
+    return Network("untrained", model, constants, weights, precision, device, image_size, pooling)
 
 
 class BandStatistics:

@@ -14,7 +14,12 @@ from croma.evaluation.scores import EncoderName, Score
 Image = npt.NDArray[np.float32]
 """(height, width, 3) in [0, 1]."""
 
-COLOURS: Mapping[EncoderName, str] = {"trained": "#1b6ca8", "untrained": "#d98c3f", "band-statistics": "#8c8c8c"}
+COLOURS: Mapping[EncoderName, str] = {
+    "trained": "#1b6ca8",
+    "champion": "#5a9e6f",
+    "untrained": "#d98c3f",
+    "band-statistics": "#8c8c8c",
+}
 _BRIGHT, _GAMMA = 2500.0, 0.7
 """Reflectance × 10,000 shown as white, and the exponent that lifts vegetation and water out of the dark."""
 _DECIBELS = ((-22.0, -2.0), (-28.0, -8.0), (2.0, 14.0))

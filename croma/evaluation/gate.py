@@ -19,7 +19,8 @@ class Gate(Document):
     floors: dict[Key, float] = Field(default_factory=dict)
     """Least value of the trained encoder, by score."""
     beats: tuple[Baseline, ...] = ("untrained",)
-    """Encoders that the trained one must be better than, on every score named in `on`."""
+    """Encoders that the trained one must be better than, on every score named in `on`. Of a `champion` nothing is asked
+    as long as there is none."""
     on: tuple[Key, ...] = ("linear/joint/top1",)
     """Where it must be better."""
     by: Confidence = "interval"
@@ -28,7 +29,9 @@ class Gate(Document):
 
 def judge(gate: Gate, scores: Sequence[Score], margins: Sequence[Margin]) -> Verdict:
     """Whether what was measured opens `gate`. What was asked for and not measured counts as not met."""
-    conditions = (*_floors(gate, scores), *_margins(gate, margins))
+    measured = {score.encoder for score in scores}
+    beats = [baseline for baseline in gate.beats if baseline != "champion" or baseline in measured]
+    conditions = (*_floors(gate, scores), *_margins(gate, margins, beats))
     return Verdict(passed=all(condition.met for condition in conditions), conditions=conditions)
 
 
@@ -39,8 +42,8 @@ def _floors(gate: Gate, scores: Sequence[Score]) -> Iterator[Condition]:
         yield Condition(asked=f"{key} at least {least:g}", found=_shown(score), met=met)
 
 
-def _margins(gate: Gate, margins: Sequence[Margin]) -> Iterator[Condition]:
-    for baseline in gate.beats:
+def _margins(gate: Gate, margins: Sequence[Margin], beats: Sequence[Baseline]) -> Iterator[Condition]:
+    for baseline in beats:
         for key in gate.on:
             margin = find_margin(margins, key, baseline)
             met = margin is not None and _certain(gate, margin) > 0

@@ -20,11 +20,14 @@ class Evaluation:
     source: Source
     dataset: Dataset
     root: str
+    champion: Source | None = None
+    """The registered model to compare with; None where there is none, it is not asked for, or it is this very one."""
 
     @property
     def id(self) -> str:
-        """Fingerprint of recipe, weights and dataset version."""
-        return digest([FORMAT, self.spec.fingerprint, self.source.fingerprint, str(self.dataset.ref)])
+        """Fingerprint of recipe, weights, dataset version and champion."""
+        rival = None if self.champion is None else self.champion.fingerprint
+        return digest([FORMAT, self.spec.fingerprint, self.source.fingerprint, str(self.dataset.ref), rival])
 
     def address(self, *parts: str) -> str:
         """Where a result is kept."""

@@ -26,6 +26,11 @@ def pooled(found: Encodings, modality: Modality) -> Tensor:
     return _given(found.radar_gap, found.optical_gap, found.joint_gap, modality)
 
 
+def mean(found: Encodings, modality: Modality) -> Tensor:
+    """(b, d), the mean of the patch encodings of each image."""
+    return patches(found, modality).float().mean(dim=1)
+
+
 def patches(found: Encodings, modality: Modality) -> Tensor:
     """(b, patches, d), row by row."""
     return _given(found.radar, found.optical, found.joint, modality)

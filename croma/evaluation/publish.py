@@ -9,14 +9,12 @@ from tempfile import TemporaryDirectory
 from croma import storage
 from croma.evaluation.job import Evaluation
 from croma.evaluation.packing import log_model
-from croma.evaluation.registry import register, set_alias
+from croma.evaluation.registry import CHAMPION, register, set_alias
 from croma.evaluation.scores import Scorecard
 from croma.tracking import Run, Tracker, open_run, read_runs
 
 TAG = "croma.evaluation"
 """Tag of a run that holds an evaluation: its id."""
-CHAMPION = "champion"
-"""Alias of the newest model that passed its gate."""
 
 
 def publish(evaluation: Evaluation, card: Scorecard, name: str, tracker: Tracker) -> None:

@@ -1,9 +1,17 @@
 """The model registry: versions of a name, and the aliases that say which one is meant."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from croma.tracking import Tracker, default_uri, door
+from croma.tracking import Tracker, default_uri, door, fetch_model
+
+CHAMPION = "champion"
+"""Alias of the newest model that passed its gate."""
+WEIGHTS = "weights.safetensors"
+"""Name of the file with the weights in a registered model."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,6 +38,17 @@ def register(tracker: Tracker, name: str, model_id: str, run_id: str, tags: Mapp
                 return int(known.version)
         made = client.create_model_version(name, source, run_id, tags=dict(tags), model_id=model_id)
     return int(made.version)
+
+
+@contextmanager
+def champion_weights(tracker: Tracker, name: str) -> Iterator[Path | None]:
+    """The file with the weights of the champion, for the time of the context; None while there is none."""
+    if read_alias(tracker, name, CHAMPION) is None:
+        yield None
+        return
+    with TemporaryDirectory() as folder:
+        model = fetch_model(tracker, f"models:/{name}@{CHAMPION}", Path(folder))
+        yield next(model.rglob(WEIGHTS))
 
 
 def set_alias(tracker: Tracker, name: str, alias: str, version: int) -> None:

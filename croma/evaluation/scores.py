@@ -6,8 +6,8 @@ from typing import Literal
 from croma.document import Document
 from croma.sensors import Modality
 
-Baseline = Literal["untrained", "band-statistics"]
-EncoderName = Literal["trained", "untrained", "band-statistics"]
+Baseline = Literal["untrained", "band-statistics", "champion"]
+EncoderName = Literal["trained", "untrained", "band-statistics", "champion"]
 
 
 class Score(Document):

@@ -173,7 +173,8 @@ class EvalSpec(Document):
     protocols: tuple[Protocol, ...] = (Knn(), Linear())
     modalities: tuple[Modality, ...] = MODALITIES
     baselines: tuple[Baseline, ...] = ("untrained", "band-statistics")
-    """Encoders judged beside the trained one: the same network as it was initialised, and no network at all."""
+    """Encoders judged beside the trained one: the same network as it was initialised, no network at all, and
+    (`champion`) the registered model that holds the alias now, where there is one."""
     target: Target = Field(default_factory=DominantClass)
     splits: Splits = Field(default_factory=Splits)
     max_nodata: Share = 0.5
@@ -185,6 +186,12 @@ class EvalSpec(Document):
     bootstrap: Bootstrap = Field(default_factory=Bootstrap)
     precision: Literal["float32", "bfloat16"] = "float32"
     """In which the encoder runs."""
+    image: int | None = Field(None, ge=8)
+    """Pixels along a side of what networks look at, the middle of each chip: a multiple of their patch. Unset: as many as
+    in pretraining. Encoders take any size."""
+    pooling: Pooling = "head"
+    """How a network makes one vector of an image. `head`: what its contrastive term sees, as CROMA publishes it. `mean`:
+    the mean of the patch encodings, which keeps what the contrast has thrown away."""
     batch: int = Field(64, ge=1)
     """Chips encoded at once."""
     gallery: int = Field(6, ge=1)
@@ -209,6 +216,9 @@ class EvalSpec(Document):
         doubled = [name for name, count in Counter(protocol.name for protocol in self.protocols).items() if count > 1]
         if doubled:
             raise ValueError(f"protocols share a name ({', '.join(doubled)}): give each its `name`")
+        missing = [baseline for baseline in self.gate.beats if baseline not in self.baselines]
+        if missing:
+            raise ValueError(f"gate.beats names {', '.join(missing)}: add it to `baselines`, or it is never measured")
         single = [protocol.name for protocol in self.protocols if protocol.kind in _ONE_LABEL]
         if single and self.target.kind == "present":
             raise ValueError(

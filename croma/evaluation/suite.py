@@ -3,7 +3,8 @@
 import io
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from croma import storage
@@ -47,8 +48,9 @@ def evaluate(
     Raises:
         InputError: weights or dataset are missing or do not suit, or the dataset has too few labels.
     """
-    with open_weights(weights) as source:
-        evaluation = Evaluation(spec=spec, source=source, dataset=open_dataset(dataset), root=root)
+    with open_weights(weights) as source, _champion(spec, source, name, tracker) as champion:
+        opened = open_dataset(dataset)
+        evaluation = Evaluation(spec=spec, source=source, dataset=opened, root=root, champion=champion)
         card = _read_card(evaluation) or _measure(evaluation)
         if tracker is not None:
             # MLflow takes a second to import, and judging does not need it.
@@ -56,6 +58,22 @@ def evaluate(
 
             publish(evaluation, card, name, tracker)
         return card
+
+
+@contextmanager
+def _champion(spec: EvalSpec, source: Source, name: str, tracker: "Tracker | None") -> Iterator[Source | None]:
+    """The registered model to compare with, if the recipe asks for it, there is one, and it is not this very one."""
+    if "champion" not in spec.baselines or tracker is None:
+        yield None
+        return
+    from croma.evaluation.registry import champion_weights
+
+    with champion_weights(tracker, name) as file:
+        if file is None:
+            yield None
+            return
+        with open_weights(str(file)) as champion:
+            yield None if champion.fingerprint == source.fingerprint else champion
 
 
 def _read_card(evaluation: Evaluation) -> Scorecard | None:
@@ -70,7 +88,7 @@ def _measure(evaluation: Evaluation) -> Scorecard:
     """Measure, draw, judge; the scorecard is written last, so its presence says that the pictures are there."""
     spec, dataset = evaluation.spec, evaluation.dataset
     bench = Bench(dataset=dataset, task=make_task(dataset, spec), spec=spec, root=evaluation.root)
-    encoders = make_encoders(evaluation.source, spec)
+    encoders = make_encoders(evaluation)
     measured = measure_all(bench, encoders)
     for path, figure in draw_pictures(bench, evaluation.source, encoders, measured).items():
         storage.write(evaluation.address("figures", path), _png(figure))
@@ -79,14 +97,22 @@ def _measure(evaluation: Evaluation) -> Scorecard:
     return card
 
 
-def make_encoders(source: Source, spec: EvalSpec) -> list[Encoder]:
-    """The trained encoder, then the baselines of the recipe."""
-    trained = Network("trained", source.model, source.constants, source.fingerprint, spec.precision)
-    baselines: Mapping[Baseline, Encoder] = {
-        "untrained": untrained(source.model.spec, source.constants, spec.precision),
-        "band-statistics": BandStatistics(source.constants, trained.image_size, source.model.spec.patch),
+def make_encoders(evaluation: Evaluation) -> list[Encoder]:
+    """The trained encoder, then the baselines of the recipe that there are."""
+    spec, source, champion = evaluation.spec, evaluation.source, evaluation.champion
+    image = spec.image or min(source.model.spec.size)
+
+    def network(name: EncoderName, of: Source) -> Network:
+        return Network(name, of.model, of.constants, of.fingerprint, spec.precision, None, image, spec.pooling)
+
+    made: dict[Baseline, Encoder] = {
+        "untrained": untrained(source.model.spec, source.constants, spec.precision, None, image, spec.pooling),
+        "band-statistics": BandStatistics(source.constants, image, source.model.spec.patch),
     }
-    return [trained, *(baselines[baseline] for baseline in spec.baselines)]
+    if champion is not None:
+        made["champion"] = network("champion", champion)
+    trained = network("trained", source)
+    return [trained, *(made[baseline] for baseline in spec.baselines if baseline in made)]
 
 
 def _scorecard(evaluation: Evaluation, bench: Bench, measured: Measured) -> Scorecard:

@@ -72,3 +72,17 @@ def test_a_recipe_is_told_what_is_wrong_with_it() -> None:
     assert "three different splits" in text
     with pytest.raises(InputError, match="share a name"):
         EvalSpec.parse({"protocols": wrong["protocols"]}, "recipe")
+
+
+def test_of_a_champion_nothing_is_asked_while_there_is_none() -> None:
+    gate = Gate(beats=("untrained", "champion"))
+    found = [margin(0.2, 0.1)]
+    assert judge(gate, [score(0.9, 0.8), score(0.7, 0.6, encoder="untrained")], found).passed
+    rival = [score(0.9, 0.8), score(0.85, 0.8, encoder="champion")]
+    assert not judge(gate, rival, found).passed
+    assert judge(gate, rival, [*found, margin(0.05, 0.01, "champion")]).passed
+
+
+def test_a_gate_cannot_ask_for_what_is_not_measured() -> None:
+    with pytest.raises(InputError, match=r"gate.beats names untrained: add it to `baselines`"):
+        EvalSpec.parse({"baselines": ["band-statistics"]}, "recipe")

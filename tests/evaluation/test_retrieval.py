@@ -8,6 +8,7 @@ from sklearn.linear_model import Ridge
 
 from croma.errors import InputError
 from croma.evaluation import retrieval, suite
+from croma.evaluation.gate import Gate
 from croma.evaluation.labels import make_task
 from croma.evaluation.retrieval import Pairs
 from croma.evaluation.spec import EvalSpec, Knn, Retrieval
@@ -70,7 +71,9 @@ def test_a_dataset_without_labels_can_be_evaluated_by_retrieval_alone(
     tiny: Dataset, tiny_ref: DatasetRef, weights: Path, tmp_path: Path
 ) -> None:
     bare = replace(tiny, header=tiny.header.model_copy(update={"label": False}))
-    spec = EvalSpec(protocols=(Retrieval(),), modalities=("radar", "joint"), baselines=("band-statistics",))
+    spec = EvalSpec(
+        protocols=(Retrieval(),), modalities=("radar", "joint"), baselines=("band-statistics",), gate=Gate(beats=())
+    )
     assert make_task(bare, spec).classes == ("unlabelled",)
     with pytest.raises(InputError, match="`retrieval` alone"):
         make_task(bare, EvalSpec(protocols=(Retrieval(), Knn())))

@@ -244,3 +244,26 @@ def test_a_chip_whose_embedding_is_not_finite_is_left_out_for_its_encoder_alone(
     assert trained is not None
     assert radar is not None
     assert (trained.n, radar.n) == (28, 30)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("no_pictures")
+def test_a_challenger_is_measured_beside_the_champion(tiny_ref: DatasetRef, tmp_path: Path, tracker: Tracker) -> None:
+    gate = Gate(beats=("champion",), on=("knn/joint/top1",), by="interval")
+    spec = QUICK.model_copy(update={"baselines": ("champion",), "protocols": (Knn(k=5),), "gate": gate})
+    first, second = (str(make_weights(tmp_path / f"{seed}.safetensors", seed)) for seed in (1, 2))
+
+    def evaluate(weights: str) -> Scorecard:
+        return suite.evaluate(spec, weights, tiny_ref, str(tmp_path), name="rivals", tracker=tracker)
+
+    crowned = evaluate(first)
+    assert crowned.verdict.passed
+    assert {score.encoder for score in crowned.scores} == {"trained"}
+    champion = read_alias(tracker, "rivals", "champion")
+    challenged = evaluate(second)
+    assert not challenged.verdict.passed
+    beside = challenged.find("knn/joint/top1", "champion")
+    assert beside is not None
+    assert beside.model_copy(update={"encoder": "trained"}) == crowned.find("knn/joint/top1")
+    assert read_alias(tracker, "rivals", "champion") == champion
+    assert evaluate(first) == crowned
