@@ -34,6 +34,10 @@ check: $(VENV)/.dev  ## lint, types, floors
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m tools.check_infra
+
+stack: $(VENV)/.dev  ## the demo on real servers: PostgreSQL, Ceph, Prefect, MLflow, pgstac, two Ray nodes
+	$(BIN)/python -m infra.local.stack demo --photos .croma/stack/photos
 
 lock: $(VENV)/.dev  ## renew constraints.txt from the ranges in pyproject.toml
 	PIP_CONSTRAINT= $(PIP) install -q uv

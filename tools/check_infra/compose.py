@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from jsonschema import Draft7Validator
+from jsonschema import Draft202012Validator
 
 _SECRET = re.compile(r"PASSWORD|SECRET|TOKEN|SIGNING_KEY|ACCESS_KEY|AUTH_STRING|CONNECTION_URL|STORE_URI|USERS_URI")
 
@@ -19,7 +19,7 @@ def check(root: Path) -> list[str]:
     schema = json.loads(files("check_jsonschema.builtin_schemas").joinpath("vendor/compose-spec.json").read_text())
     problems = [
         f"{'.'.join(map(str, error.absolute_path))}: {error.message}"
-        for error in Draft7Validator(schema).iter_errors(stack)
+        for error in Draft202012Validator(schema).iter_errors(stack)
     ]
     for name, service in stack.get("services", {}).items():
         problems += [f"services.{name}: {problem}" for problem in _own(service, stack["services"], path.parent)]

@@ -50,6 +50,8 @@ def _check_all(manifests: list[Manifest], schemas: dict[str, Any]) -> list[str]:
 def _check_one(manifest: Manifest, schemas: dict[str, Any]) -> list[str]:
     name = f"{manifest.get('kind')}/{manifest.get('metadata', {}).get('name', '(generated)')}"
     if str(manifest.get("apiVersion")).startswith("ray.io/"):
+        if manifest["kind"] not in schemas:
+            return [f"{name}: nothing defines {manifest['kind']}"]
         errors = Draft202012Validator(schemas[manifest["kind"]]).iter_errors(manifest)
         problems = [f"{'.'.join(map(str, error.absolute_path))}: {error.message}" for error in errors]
         for template in _templates(manifest):

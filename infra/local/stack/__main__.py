@@ -11,11 +11,7 @@ from typing import Annotated
 
 import typer
 
-from croma.recipes.recipe import load_recipe
-from croma.simulate.spec import DEMO, TINY
-from croma.simulate.world import build_world
-from infra.local.stack import demo, imagery, parts
-from infra.local.stack import photos as photographs
+from infra.local.stack import parts
 from infra.local.stack.process import StackError
 from infra.local.stack.site import PORTS, StackSite
 
@@ -74,6 +70,8 @@ def env() -> None:
 @app.command()
 def load(folder: Path) -> None:
     """Put a folder of imagery (items.json, collections, files) into the bucket and the catalog."""
+    from infra.local.stack import imagery
+
     counted = imagery.load(site(), folder)
     typer.echo(json.dumps(counted))
 
@@ -86,6 +84,13 @@ def run_demo(
     minutes: float = 60.0,
 ) -> None:
     """Start everything, run the main job through the servers, take pictures, and stop what was started."""
+    # All that a demo needs takes seconds to import, and `status` should not wait for it.
+    from croma.recipes.recipe import load_recipe
+    from croma.simulate.spec import DEMO, TINY
+    from croma.simulate.world import build_world
+    from infra.local.stack import demo, imagery
+    from infra.local.stack import photos as photographs
+
     here = site()
     started = [name for name, seconds in parts.up(here) if seconds]
     try:

@@ -1,0 +1,122 @@
+"""What `make check` says of infra/: nothing when it is good, and the mistake when there is one."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tools.check_infra import compose, dashboard, dockerfiles, manifests, ray_up, terraform, yaml_style
+from tools.check_infra.missing import MissingProgramError
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A copy of what is checked, to break."""
+    for name in ("docker", "infra"):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(REPOSITORY / name, tmp_path / name, ignore=ignored)
+    (tmp_path / "docs").mkdir()
+    shutil.copy(REPOSITORY / "docs" / "operate.md", tmp_path / "docs")
+    shutil.copy(REPOSITORY / "prefect.yaml", tmp_path)
+    return tmp_path
+
+
+def run(check: Callable[[Path], list[str]], root: Path) -> list[str]:
+    try:
+        return check(root)
+    except MissingProgramError as missing:
+        pytest.skip(str(missing))
+
+
+def replace(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+@pytest.mark.parametrize(
+    "check",
+    [compose, dashboard, dockerfiles, manifests, ray_up, terraform, yaml_style],
+    ids=lambda module: module.__name__,
+)
+def test_the_repository_is_good(check: object) -> None:
+    assert run(check.check, REPOSITORY) == []  # type: ignore[attr-defined]
+
+
+RAY = "infra/ray/base/cluster.yaml"
+BREAKS = [
+    # A word that KubeRay does not know, which Kubernetes would drop in silence.
+    (manifests, RAY, "enableInTreeAutoscaling", "enableInTreeAutoscalling", "enableInTreeAutoscalling"),
+    (manifests, RAY, "mode: token", "mode: tokens", "tokens"),
+    (manifests, RAY, "maxReplicas: 8", 'maxReplicas: "8"', "is not of type 'integer'"),
+    (manifests, RAY, "sizeLimit: 3Gi", "sizeLimits: 3Gi", "sizeLimits"),
+    (
+        manifests,
+        RAY,
+        "limits: {memory: 4Gi, ephemeral-storage: 8Gi}",
+        "limits: {}",
+        "does not say which CPU and memory",
+    ),
+    (manifests, RAY, "runAsNonRoot: true", "runAsNonRoot: false", "may run as root"),
+    (manifests, "infra/ray/jobs/pretrain.yaml", "entrypoint:", "entryPoint:", "entryPoint"),
+    (manifests, "infra/prefect/base/server.yaml", "containerPort: 4200", "containerPorts: 4200", "containerPorts"),
+    (manifests, "infra/prefect/base/workers.yaml", "croma-worker", "croma-walker", "there is no ServiceAccount"),
+    (manifests, "infra/platform/base/kustomization.yaml", "site.yaml", "sites.yaml", "sites.yaml"),
+    (compose, "infra/local/compose.yaml", "127.0.0.1:4200:4200", "4200:4200", "is not on loopback"),
+    (compose, "infra/local/compose.yaml", "healthcheck:", "healthchecks:", "healthchecks"),
+    (compose, "infra/local/compose.yaml", "${RAY_TOKEN:?}", "abc", "RAY_AUTH_TOKEN holds a secret"),
+    (compose, "infra/local/compose.yaml", "docker/s3.Dockerfile", "docker/s4.Dockerfile", "there is no docker/s4"),
+    (dockerfiles, "docker/train.Dockerfile", "USER 10001", "USER root", "must end as a user"),
+    (dockerfiles, "docker/mlflow.Dockerfile", "WORKDIR /src", "RUN cd /src", "DL3003"),
+    (ray_up, "infra/ray/up.yaml", "idle_timeout_minutes", "idle_timeout_minuets", "idle_timeout_minuets"),
+    (terraform, "infra/terraform/storage.tf", "aws_s3_bucket.data.arn", "aws_s3_bucket.dada.arn", "aws_s3_bucket.dada"),
+    (terraform, "infra/terraform/outputs.tf", "var.region", "var.regions", "var.regions is declared nowhere"),
+    (terraform, "infra/terraform/network.tf", "{", "{{", "Unexpected token"),
+    (yaml_style, "infra/ray/up.yaml", "max_workers: 16", "max_workers: 16\nmax_workers: 17", "duplication of key"),
+    (dashboard, "infra/observability/alerts.yaml", "ray_croma_waiting", "ray_croma_wating", "nobody serves"),
+    (dashboard, "infra/observability/alerts.yaml", "#a-disk-is-full", "#a-disc-is-full", "has no heading"),
+]
+
+
+@pytest.mark.parametrize(("check", "path", "old", "new", "said"), BREAKS, ids=lambda value: str(value)[:40])
+def test_a_mistake_is_named(tree: Path, check: object, path: str, old: str, new: str, said: str) -> None:
+    replace(tree / path, old, new)
+    problems = run(check.check, tree)  # type: ignore[attr-defined]
+    assert any(said in problem for problem in problems), problems
+
+
+def test_a_panel_over_another_is_named(tree: Path) -> None:
+    path = tree / "infra" / "observability" / "grafana" / "croma.json"
+    board = json.loads(path.read_text())
+    board["panels"][2]["gridPos"] = board["panels"][1]["gridPos"]
+    path.write_text(json.dumps(board))
+    assert any("lies over another panel" in problem for problem in dashboard.check(tree))
+
+
+def test_definitions_of_a_cluster_close_what_they_describe(tmp_path: Path) -> None:
+    # What `kubectl get crd -o yaml` prints: an open schema, in which a wrong name would pass.
+    definition = """
+    items:
+      - spec:
+          names: {kind: RayCluster}
+          versions:
+            - name: v1
+              schema:
+                openAPIV3Schema:
+                  type: object
+                  properties:
+                    apiVersion: {type: string}
+                    kind: {type: string}
+                    metadata: {type: object}
+                    spec: {type: object, properties: {rayVersion: {type: string}}}
+    """
+    path = tmp_path / "crds.yaml"
+    path.write_text(definition)
+    problems = run(lambda root: manifests.check(root, path), REPOSITORY)
+    assert any(
+        "Additional properties are not allowed" in problem and "headGroupSpec" in problem for problem in problems
+    )

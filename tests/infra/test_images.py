@@ -1,0 +1,60 @@
+"""What the images install, in clean environments: each wing alone runs all its entry points and lacks the other's."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+BUILD_ENTRIES = (
+    "flows.build_dataset",
+    "flows.scheduled",
+    "flows.deployments",
+    "croma.cli.commands",
+    "croma.raster.stack",
+)
+TRAIN_ENTRIES = ("flows.pretrain", "flows.evaluate", "flows.scheduled", "flows.relay", "croma.training.job")
+TRAIN_ENTRIES += ("croma.training.ray_job", "croma.evaluation.suite", "croma.tracking", "croma.cluster")
+
+
+def extras(image: str) -> str:
+    """The extras that an image installs, read from its Dockerfile."""
+    found = re.search(r'install "\.\[([\w,]+)\]"', (REPOSITORY / "docker" / f"{image}.Dockerfile").read_text())
+    assert found
+    return found.group(1)
+
+
+def environment(folder: Path, *packages: str) -> Path:
+    """A clean virtual environment with packages in the versions of the lock; its Python."""
+    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+    python = folder / "bin" / "python"
+    locked = {**os.environ, "PIP_CONSTRAINT": str(REPOSITORY / "constraints.txt"), "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    subprocess.run([str(python), "-m", "pip", "install", "-q", *packages], check=True, env=locked, cwd=REPOSITORY)
+    return python
+
+
+def loads(python: Path, module: str) -> bool:
+    command = [str(python), "-c", f"import {module}"]
+    return subprocess.run(command, capture_output=True, check=False, cwd=python.parent).returncode == 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize(
+    ("image", "first", "entries", "absent"),
+    [
+        ("build", (), BUILD_ENTRIES, ("torch", "ray", "mlflow")),
+        ("train", ("torch==2.13.0",), TRAIN_ENTRIES, ("rasterio", "pystac_client", "stackstac")),
+    ],
+)
+def test_an_image_is_one_wing(
+    tmp_path: Path, image: str, first: tuple[str, ...], entries: tuple[str, ...], absent: tuple[str, ...]
+) -> None:
+    python = environment(tmp_path / "environment", *first, f".[{extras(image)}]")
+    assert [module for module in entries if not loads(python, module)] == []
+    assert [module for module in absent if loads(python, module)] == []
+    said = subprocess.run([str(python.with_name("croma")), "recipes"], capture_output=True, text=True, check=False)
+    assert "demo" in said.stdout, said.stderr
