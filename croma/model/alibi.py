@@ -1,4 +1,4 @@
-"""2D-ALiBi and X-ALiBi in closed form: attention falls with the distance between patches, in patches.
+"""Where patches are. 2D-ALiBi and X-ALiBi in closed form: attention falls with the distance between patches.
 
 The bias of head h between a query patch and a key patch is -slope(h) times their Euclidean distance. Between tokens of
 one sensor it is called 2D-ALiBi, between tokens of two sensors X-ALiBi (Fuller et al. 2023). It follows from positions
@@ -54,6 +54,17 @@ def grid_positions(grid: tuple[int, int], device: torch.device) -> Tensor:
     """float32 (1, n, 2): row and column of every patch of a grid of (rows, columns)."""
     rows, columns = grid
     return positions(torch.arange(rows * columns, device=device), columns)[None]
+
+
+def sincos(places: Tensor, dim: int) -> Tensor:
+    """float32 (…, dim): sines and cosines of `places` (…, 2), of columns in the first half, of rows in the second.
+
+    Frequencies fall from 1 to 1 / 10,000 (Vaswani et al. 2017), computed in float64.
+    """
+    rows, columns = places.double().unbind(-1)
+    frequency = 10000.0 ** -(torch.arange(dim // 4, dtype=torch.float64, device=places.device) / (dim / 4))
+    angles = [axis[..., None] * frequency for axis in (columns, rows)]
+    return torch.cat([part for angle in angles for part in (angle.sin(), angle.cos())], dim=-1).float()
 
 
 def _ladder(heads: int) -> list[float]:

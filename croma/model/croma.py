@@ -36,9 +36,10 @@ class Croma(nn.Module):
         super().__init__()
         self.spec = spec
         dim, depth, heads, patch = spec.encoder_dim, spec.encoder_depth, spec.encoder_heads, spec.patch
-        self.radar_encoder = Encoder(spec.radar_channels, dim, depth // 2, heads, patch)
-        self.optical_encoder = Encoder(spec.optical_channels, dim, depth, heads, patch)
-        self.joint_encoder = JointEncoder(dim, depth // 2, heads, own_positions=spec.joint_self_bias == "paper")
+        biased = spec.positions == "alibi"
+        self.radar_encoder = Encoder(spec.radar_channels, dim, depth // 2, heads, patch, biased)
+        self.optical_encoder = Encoder(spec.optical_channels, dim, depth, heads, patch, biased)
+        self.joint_encoder = JointEncoder(dim, depth // 2, heads, spec.joint_self_bias == "paper", biased)
         self.radar_pool = Pool(dim)
         self.optical_pool = Pool(dim)
 

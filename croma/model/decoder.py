@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from croma.model.alibi import grid_positions
+from croma.model.alibi import grid_positions, sincos
 from croma.model.layers import Block, LayerNorm, Stack
 from croma.model.masking import TokenMask
 from croma.model.spec import ModelSpec
@@ -22,7 +22,7 @@ class Decoder(nn.Module):
         self.blocks = Stack(Block(dim, spec.decoder_heads) for _ in range(spec.decoder_depth))
         self.norm = LayerNorm(dim)
         self.predict = nn.Linear(dim, channels * spec.patch**2)
-        self.register_buffer("places", sincos(spec.grid, dim), persistent=False)
+        self.register_buffer("places", sincos(grid_positions(spec.grid, torch.device("cpu")), dim), persistent=False)
 
     def forward(self, joint: Tensor, mask: TokenMask) -> Tensor:
         """Normalised pixels of every patch.
@@ -39,14 +39,3 @@ class Decoder(nn.Module):
         empty = self.mask_token.to(tokens.dtype).expand(len(tokens), mask.hidden.shape[1], -1)
         tokens = empty.scatter(1, index, tokens) + self.places.to(tokens.dtype)
         return self.predict(self.norm(self.blocks(tokens)))  # type: ignore[no-any-return]
-
-
-def sincos(grid: tuple[int, int], dim: int) -> Tensor:
-    """float32 (1, n, dim): sine and cosine of a patch's column in the first half, of its row in the second.
-
-    Frequencies fall from 1 to 1 / 10,000 (Vaswani et al. 2017), computed in float64.
-    """
-    rows, columns = grid_positions(grid, torch.device("cpu")).double().unbind(-1)
-    frequency = 10000.0 ** -(torch.arange(dim // 4, dtype=torch.float64, device=rows.device) / (dim / 4))
-    angles = [axis[..., None] * frequency for axis in (columns, rows)]
-    return torch.cat([part for angle in angles for part in (angle.sin(), angle.cos())], dim=-1).float()

@@ -10,13 +10,16 @@ from croma.model.patches import grid_of, patchify
 
 
 class Encoder(nn.Module):
-    """Tokens of one sensor's image: patches, embedded, through blocks whose attention falls with distance."""
+    """Tokens of one sensor's image: patches, embedded, through blocks whose attention falls with distance.
+
+    Without `biased`, sines and cosines of their places are added to the embedded patches instead.
+    """
 
     slopes: Tensor
 
-    def __init__(self, channels: int, dim: int, depth: int, heads: int, patch: int) -> None:
+    def __init__(self, channels: int, dim: int, depth: int, heads: int, patch: int, biased: bool = True) -> None:
         super().__init__()
-        self.patch = patch
+        self.patch, self.dim, self.biased = patch, dim, biased
         self.embed = nn.Linear(channels * patch * patch, dim)
         self.blocks = Stack(Block(dim, heads) for _ in range(depth))
         self.norm = LayerNorm(dim)
@@ -36,8 +39,9 @@ class Encoder(nn.Module):
         places = token_positions(grid_of(image, self.patch), keep, image)
         tokens = self.embed(patchify(image, self.patch, keep))
         tokens = tokens if added is None else tokens + added.to(tokens.dtype)
-        bias = prepare(Alibi(self.slopes, places, places), tokens)
-        return self.norm(self.blocks(tokens, bias))  # type: ignore[no-any-return]
+        if self.biased:
+            return self.norm(self.blocks(tokens, prepare(Alibi(self.slopes, places, places), tokens)))  # type: ignore[no-any-return]
+        return self.norm(self.blocks(tokens + alibi.sincos(places, self.dim).to(tokens.dtype), None))  # type: ignore[no-any-return]
 
 
 class JointEncoder(nn.Module):
@@ -45,14 +49,14 @@ class JointEncoder(nn.Module):
 
     slopes: Tensor
 
-    def __init__(self, dim: int, depth: int, heads: int, own_positions: bool) -> None:
+    def __init__(self, dim: int, depth: int, heads: int, own_positions: bool, biased: bool = True) -> None:
         """Builds `depth` blocks.
 
         With `own_positions`, self-attention measures distance between radar tokens, as in the paper; without, its keys
-        stand where the optical tokens stand, as in the published code.
+        stand where the optical tokens stand, as in the published code. Without `biased` no attention knows of distance.
         """
         super().__init__()
-        self.own_positions = own_positions
+        self.own_positions, self.biased = own_positions, biased
         self.blocks = Stack(CrossBlock(dim, heads) for _ in range(depth))
         self.norm = LayerNorm(dim)
         self.register_buffer("slopes", alibi.slopes(heads), persistent=False)
@@ -69,6 +73,8 @@ class JointEncoder(nn.Module):
         Returns:
             (b, n, D).
         """
+        if not self.biased:
+            return self.norm(self.blocks(radar, optical, None, None))  # type: ignore[no-any-return]
         cross = prepare(Alibi(self.slopes, radar_places, optical_places), radar)
         own = prepare(Alibi(self.slopes, radar_places, radar_places), radar) if self.own_positions else cross
         return self.norm(self.blocks(radar, optical, own, cross))  # type: ignore[no-any-return]

@@ -39,7 +39,13 @@ _POOL = {"norm": "0", "up": "1", "down": "3"}
 
 
 def export_parts(model: Croma) -> Parts:
-    """The weights of `model` as the released files hold them: float32 copies on the CPU."""
+    """The weights of `model` as the released files hold them: float32 copies on the CPU.
+
+    Raises:
+        InputError: the network has positions that no reader of that format knows.
+    """
+    if model.spec.positions != "alibi":
+        raise InputError(f"CROMA's released format knows no positions={model.spec.positions}: export as safetensors")
     _warn_of_fixed_sizes(model.spec)
     parts: Parts = {}
     for part, attribute in PARTS.items():

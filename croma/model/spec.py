@@ -34,6 +34,9 @@ class ModelSpec:
     """Width of the decoder: a multiple of 4 (sine and cosine of two axes) and of `decoder_heads`."""
     decoder_depth: int = 1
     decoder_heads: int = 8
+    positions: Literal["alibi", "sincos"] = "alibi"
+    """How encoders know where a patch is. `alibi`: attention falls with distance, as published. `sincos`: sines and
+    cosines are added to the embedded patches, as in MAE: for comparison; widths are multiples of 4 then."""
     joint_self_bias: Departure = "official"
     """Positions behind the bias of the joint encoder's self-attention, whose queries and keys are both radar tokens.
     `paper`: their own. `official`: keys use the optical tokens' positions. The same when nothing is masked."""
@@ -42,6 +45,8 @@ class ModelSpec:
 
     def __post_init__(self) -> None:
         problems = [*_not_positive(self), *_not_divisible(self)]
+        if self.positions not in ("alibi", "sincos"):
+            problems.append(f"positions is {self.positions!r}; it is 'alibi' or 'sincos'")
         if self.joint_self_bias not in ("official", "paper"):
             problems.append(f"joint_self_bias is {self.joint_self_bias!r}; it is 'official' or 'paper'")
         if problems:
@@ -88,6 +93,7 @@ def _not_divisible(spec: ModelSpec) -> list[str]:
     rules = [
         ("encoder_dim", spec.encoder_dim, "encoder_heads", spec.encoder_heads),
         ("encoder_depth", spec.encoder_depth, "the 2 optical blocks per radar block", 2),
+        ("encoder_dim", spec.encoder_dim, "positions as sines and cosines", 4 if spec.positions == "sincos" else 0),
         ("decoder_dim", spec.decoder_dim, "decoder_heads", spec.decoder_heads),
         ("decoder_dim", spec.decoder_dim, "the 4 sine and cosine parts of a position", 4),
         ("image height", height, "patch", spec.patch),

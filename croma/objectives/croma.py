@@ -63,8 +63,9 @@ class CromaObjective(nn.Module):
             self.model.joint_encoder.requires_grad_(False)
 
     def masks(self, keys: Tensor) -> tuple[TokenMask, TokenMask]:
-        """The radar and optical masks of the samples with these keys, int64 (b,): independent of each other."""
+        """The radar and optical masks of the samples with these keys, int64 (b,)."""
         radar, optical = uniform(keys, 2 * self.spec.model.tokens, MASK_STREAM).chunk(2, dim=1)
+        optical = radar if self.spec.masks == "joint" else optical
         return (
             TokenMask.from_noise(radar, self.spec.radar_mask_ratio),
             TokenMask.from_noise(optical, self.spec.optical_mask_ratio),

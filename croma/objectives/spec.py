@@ -18,6 +18,9 @@ class CromaSpec:
     radar_mask_ratio: float = 0.75
     """Share of radar patches hidden from the encoder, in (0, 1)."""
     optical_mask_ratio: float = 0.75
+    masks: Literal["independent", "joint"] = "independent"
+    """`independent`: each sensor has its own, as published. `joint`: both hide the same patches, for comparison; ratios
+    are equal then."""
     contrast_weight: float = 1.0
     """0 leaves the term out: reconstruction only."""
     reconstruction_weight: float = 1.0
@@ -43,6 +46,10 @@ def _problems(spec: CromaSpec) -> Iterator[str]:
         ratio = getattr(spec, name)
         if not 0 < ratio < 1 or not 0 < kept(tokens, ratio) < tokens:
             yield f"{name} is {ratio}; of {tokens} patches at least one is hidden and one is seen"
+    if spec.masks not in ("independent", "joint"):
+        yield f"masks is {spec.masks!r}; it is 'independent' or 'joint'"
+    if spec.masks == "joint" and spec.radar_mask_ratio != spec.optical_mask_ratio:
+        yield f"radar_mask_ratio is {spec.radar_mask_ratio}, optical {spec.optical_mask_ratio}; joint masks have one"
     for name in ("contrast_weight", "reconstruction_weight"):
         if not 0 <= getattr(spec, name) < math.inf:
             yield f"{name} is {getattr(spec, name)}; it is a finite number, at least 0"

@@ -3,11 +3,14 @@ from dataclasses import replace
 import pytest
 import torch
 
+from croma.errors import InputError
 from croma.model import attention, layers
+from croma.model.alibi import grid_positions, sincos
 from croma.model.croma import Croma
-from croma.model.decoder import Decoder, sincos
+from croma.model.decoder import Decoder
 from croma.model.layers import Stack, recompute_activations
 from croma.model.masking import TokenMask
+from croma.model.published import export_parts
 from croma.model.spec import BASE, LARGE, ModelSpec
 
 
@@ -157,8 +160,24 @@ def test_the_decoder_puts_tokens_where_they_came_from(tiny: ModelSpec) -> None:
     torch.testing.assert_close(tokens[mask.hidden], decoder.mask_token[0].expand(36, -1))
 
 
+def test_sines_and_cosines_take_the_place_of_the_bias(tiny: ModelSpec) -> None:
+    model = Croma(replace(tiny, positions="sincos"))
+    radar, optical = torch.rand(2, 2, 24, 16), torch.rand(2, 12, 24, 16)
+    found = model(radar, optical)
+    keep = torch.tensor([[5, 1, 20], [0, 3, 4]])
+    assert model.optical_encoder(optical, keep).shape == (2, 3, 48)
+    for name in ("radar_encoder", "optical_encoder", "joint_encoder"):
+        getattr(model, name).slopes.fill_(9.0)
+    assert torch.equal(model(radar, optical).joint, found.joint)
+    # Without any position a network could not tell an image from one with its patches moved.
+    moved = model(optical=optical.roll(4, dims=3)).optical_gap
+    assert (moved - found.optical_gap).abs().max() > 1e-4
+    with pytest.raises(InputError, match="knows no positions=sincos"):
+        export_parts(model)
+
+
 def test_positions_tell_columns_then_rows() -> None:
-    places = sincos((3, 5), 16)[0].view(3, 5, 16)
+    places = sincos(grid_positions((3, 5), torch.device("cpu")), 16)[0].view(3, 5, 16)
     assert torch.equal(places[0, :, :8], places[2, :, :8])
     assert torch.equal(places[:, 0, 8:], places[:, 4, 8:])
     assert len({tuple(place) for place in places.flatten(0, 1).tolist()}) == 15

@@ -16,6 +16,11 @@ from croma.model.spec import BASE, LARGE, SMALL, ModelSpec
         ({"image": 0}, "image height is 0; it is a positive multiple of 8"),
         ({"decoder_dim": 18, "decoder_heads": 2}, "decoder_dim is 18; it is a positive multiple of 4"),
         ({"patch": 0}, "patch is 0; it is at least 1"),
+        ({"positions": "rope"}, "positions is 'rope'; it is 'alibi' or 'sincos'"),
+        (
+            {"positions": "sincos", "encoder_dim": 18, "encoder_heads": 2},
+            "encoder_dim is 18; it is a positive multiple of 4",
+        ),
         ({"joint_self_bias": "papre"}, "joint_self_bias is 'papre'; it is 'official' or 'paper'"),
     ],
 )

@@ -96,6 +96,12 @@ def test_masks_belong_to_samples_and_differ_between_sensors(batch: Batch) -> Non
         assert torch.equal(alone.keep[0], radar.keep[number])
 
 
+def test_joint_masks_hide_the_same_patches_of_both_sensors(batch: Batch) -> None:
+    radar, optical = seeded(replace(OFFICIAL, masks="joint")).masks(batch.keys)
+    assert torch.equal(radar.keep, optical.keep)
+    assert torch.equal(radar.keep, seeded(OFFICIAL).masks(batch.keys)[0].keep)
+
+
 def test_the_temperature_is_clamped_only_on_paper() -> None:
     for spec, largest in ((OFFICIAL, 7.0), (PAPER, 4.6051702)):
         objective = seeded(spec)
@@ -138,6 +144,8 @@ def test_predicts_pixels_of_both_sensors(batch: Batch) -> None:
         ({"optical_mask_ratio": 0.99}, "optical_mask_ratio is 0.99"),
         ({"contrast_weight": 0.0, "reconstruction_weight": 0.0}, "nothing would be learnt"),
         ({"contrast_weight": -1.0}, "contrast_weight is -1.0; it is a finite number, at least 0"),
+        ({"masks": "same"}, "masks is 'same'; it is 'independent' or 'joint'"),
+        ({"masks": "joint", "radar_mask_ratio": 0.5}, "radar_mask_ratio is 0.5, optical 0.75; joint masks have one"),
         ({"target_norm": "joint"}, "target_norm is 'joint'; it is 'official' or 'paper'"),
     ],
 )
