@@ -12,7 +12,7 @@ from croma.batches.augment import prepare
 from croma.batches.batch import RawBatch
 from croma.document import digest
 from croma.evaluation.modalities import mean, modalities_of, patches, pooled
-from croma.evaluation.scores import EncoderName
+from croma.evaluation.scores import EncoderName, Pooling
 from croma.model import networks
 from croma.model.patches import patchify
 from croma.model.towers_spec import NetworkSpec

@@ -9,6 +9,8 @@ from croma.sensors import Modality
 Baseline = Literal["untrained", "band-statistics", "champion"]
 EncoderName = Literal["trained", "untrained", "band-statistics", "champion"]
 
+Pooling = Literal["head", "mean"]
+
 
 class Score(Document):
     """One number."""

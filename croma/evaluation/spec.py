@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from croma.chip import Split
 from croma.document import Document
 from croma.evaluation.gate import Gate
-from croma.evaluation.scores import Baseline
+from croma.evaluation.scores import Baseline, Pooling
 from croma.sensors import MODALITIES, Modality
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -187,11 +187,11 @@ class EvalSpec(Document):
     precision: Literal["float32", "bfloat16"] = "float32"
     """In which the encoder runs."""
     image: int | None = Field(None, ge=8)
-    """Pixels along a side of what networks look at, the middle of each chip: a multiple of their patch. Unset: as many as
-    in pretraining. Encoders take any size."""
+    """Pixels along a side of what networks look at, the middle of each chip: a multiple of their patch, of any size.
+    Unset: as many as in pretraining."""
     pooling: Pooling = "head"
-    """How a network makes one vector of an image. `head`: what its contrastive term sees, as CROMA publishes it. `mean`:
-    the mean of the patch encodings, which keeps what the contrast has thrown away."""
+    """How a network makes one vector of an image. `head`: what its contrastive term sees, as CROMA publishes it.
+    `mean`: the mean of the patch encodings, which keeps what the contrast has thrown away."""
     batch: int = Field(64, ge=1)
     """Chips encoded at once."""
     gallery: int = Field(6, ge=1)

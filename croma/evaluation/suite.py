@@ -14,7 +14,7 @@ from croma.evaluation.gate import judge
 from croma.evaluation.job import Evaluation
 from croma.evaluation.labels import make_task
 from croma.evaluation.pictures import draw_pictures
-from croma.evaluation.scores import Baseline, Provenance, Scorecard
+from croma.evaluation.scores import Baseline, EncoderName, Provenance, Scorecard
 from croma.evaluation.scoring import Measured, measure_all
 from croma.evaluation.sources import Source, open_weights
 from croma.evaluation.spec import EvalSpec
