@@ -113,9 +113,7 @@ def radar_scenes(epsg: int, dates: int) -> list[Scene]:
                         time=START + timedelta(days=5 * date, hours=-17, seconds=25 * row),
                         geometry=rectangle(epsg, left, bottom, 260_000, 172_000),
                         epsg=epsg,
-                        assets={
-                            b.name: Asset(href=f"https://example.org/{name}/{b.name}.tif") for b in SENTINEL_1_RTC.bands
-                        },
+                        assets={band: Asset(href=f"https://example.org/{name}/{band}.tif") for band in bands},
                         platform="sentinel-1a",
                         mode="IW",
                         polarizations=("VV", "VH"),
