@@ -24,7 +24,7 @@ def register(site: StackSite, recipe: str) -> str:
 
 def ask_for_run(site: StackSite, recipe: str) -> UUID:
     """Ask the server for a run of the whole way; its id. Workers take it from there."""
-    client = _client(site)
+    client = client_of(site)
     with client:
         deployment = client.read_deployment_by_name(DEPLOYMENT)
         parameters = {"recipe": load_recipe(recipe).model_dump(mode="json")}
@@ -33,7 +33,7 @@ def ask_for_run(site: StackSite, recipe: str) -> UUID:
 
 def states(site: StackSite) -> dict[str, str]:
     """The state of the newest run of each flow."""
-    with _client(site) as client:
+    with client_of(site) as client:
         flows = {flow.id: flow.name for flow in client.read_flows()}
         newest = sorted(client.read_flow_runs(), key=lambda run: run.created)
         return {flows[run.flow_id]: run.state_name or "" for run in newest}
@@ -47,7 +47,7 @@ def wait_for(site: StackSite, number: UUID, seconds: float, watch: Callable[[dic
     """
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        with _client(site) as client:
+        with client_of(site) as client:
             state = client.read_flow_run(number).state
         watch(states(site))
         if state is not None and state.is_final():
@@ -69,7 +69,7 @@ def logs(site: StackSite, name: str) -> str:
     return "\n".join(log.read_text(errors="replace").splitlines()[-40:]) if log.exists() else ""
 
 
-def _client(site: StackSite) -> Any:
+def client_of(site: StackSite) -> Any:
     """A client of the stack's server. Prefect reads its settings when it is imported."""
     os.environ.update(site.environment())
     from prefect.client.orchestration import get_client

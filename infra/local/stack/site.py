@@ -116,6 +116,9 @@ class StackSite:
             "PREFECT_HOME": str(self.home / "prefect-home"),
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
             "PREFECT_CLI_PROMPT": "false",
+            # The server answers so while its database is away; a run should outlive that.
+            "PREFECT_CLIENT_RETRY_EXTRA_CODES": "500",
+            "PREFECT_CLIENT_MAX_RETRIES": "8",
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN": self.secrets["ray"],
             "RAY_USAGE_STATS_ENABLED": "0",

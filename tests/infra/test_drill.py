@@ -1,0 +1,155 @@
+"""The fault drill: on a stack of real servers, what breaks while the main job runs changes nothing in what it makes."""
+
+import os
+import shutil
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+import yaml
+
+from croma import storage
+from croma.simulate.spec import TINY
+from croma.simulate.world import build_world
+from croma.training.spec import TrainResult
+from infra.local.stack import demo, imagery, parts
+from infra.local.stack.site import StackSite
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
+RECIPE = Path(__file__).parents[1] / "end_to_end" / "tiny.yaml"
+STEPS = 60
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[StackSite]:
+    """A stack of its own, with the tiny world in its catalog and bucket."""
+    for program in ("ceph-osd", "radosgw"):
+        if shutil.which(program) is None:
+            pytest.skip(f"{program} is missing: run tools/system-packages.sh as root")
+    # Not below pytest's folder: PostgreSQL runs as its own user and must be able to go there.
+    home = Path(tempfile.mkdtemp(prefix="croma-drill-"))
+    home.chmod(0o755)
+    before = dict(os.environ)
+    site = StackSite(home, shift=300)
+    try:
+        dict(parts.up(site))
+        imagery.load(site, build_world(TINY, home / "tiny").folder)
+        os.environ.update(site.environment())
+        yield site
+    finally:
+        running = [process.find() for process in parts.parts(site)]
+        list(parts.down(site))
+        os.environ.clear()
+        os.environ.update(before)
+        shutil.rmtree(home, ignore_errors=True)
+        shutil.rmtree(site.runtime, ignore_errors=True)
+    alive = [process.pid for process in running if process is not None and psutil.pid_exists(process.pid)]
+    assert alive == [], "the stack left processes behind"
+
+
+def recipe(folder: Path, name: str) -> str:
+    """The tiny recipe under another name, with enough steps to be disturbed."""
+    content = yaml.safe_load(RECIPE.read_text())
+    content["name"] = content["dataset"]["name"] = name
+    content["pretrain"] |= {"steps": STEPS, "resources": {"workers": 2, "checkpoint_every": 10, "look_every": STEPS}}
+    path = folder / f"{name}.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return str(path)
+
+
+def go(site: StackSite, path: str, watch: Callable[[dict[str, str]], None]) -> None:
+    demo.register(site, path)
+    state = demo.wait_for(site, demo.ask_for_run(site, path), 2400, watch)
+    assert state == "Completed", demo.logs(site, "build-worker") + demo.logs(site, "learn-worker")
+
+
+def result(name: str) -> TrainResult:
+    """What the run of an experiment has left."""
+    requests = "s3://croma/runs/requests"
+    answers = [n for n in storage.list_names(requests) if n.startswith(f"{name}-") and n.endswith(".result.json")]
+    assert len(answers) == 1
+    return TrainResult.model_validate_json(storage.read(f"{requests}/{answers[0]}"))
+
+
+def checkpoints(name: str) -> list[str]:
+    runs = [run for run in storage.list_names("s3://croma/runs") if run.startswith(f"{name}-")]
+    return [point for run in runs for point in storage.list_names(f"s3://croma/runs/{run}/checkpoints")]
+
+
+@pytest.fixture(scope="module")
+def calm(site: StackSite, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A run that nobody disturbs."""
+    go(site, recipe(tmp_path_factory.mktemp("calm"), "calm"), lambda states: None)
+    return "calm"
+
+
+def test_servers_ask_who_is_there(site: StackSite) -> None:
+    for address in (
+        f"{site.address('prefect')}/api/flows/filter",
+        f"{site.address('mlflow')}/api/2.0/mlflow/experiments/search?max_results=1",
+        f"{site.address('ray-dashboard')}/api/jobs/",
+    ):
+        request = urllib.request.Request(address, data=b"{}" if "prefect" in address or "flows" in address else None)
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(request)
+        assert refused.value.code in (401, 403), address
+
+
+def test_what_breaks_changes_nothing(site: StackSite, calm: str, tmp_path: Path) -> None:
+    done: list[str] = []
+
+    def once(what: str, act: Callable[[], object]) -> None:
+        if what not in done:
+            done.append(what)
+            act()
+
+    def lose_node() -> None:
+        node = parts.part(site, "ray-worker")
+        node.kill()
+        node.start()
+
+    def disturb(states: dict[str, str]) -> None:
+        if states.get("build-dataset") == "Running":
+            once("lose a node during the build", lose_node)
+            once("restart the bucket", lambda: parts.restart(site, "s3"))
+            once("restart the databases", lambda: parts.restart(site, "postgres"))
+        if states.get("pretrain") == "Running" and checkpoints("drill"):
+            once("restart the tracker", lambda: parts.restart(site, "mlflow"))
+            once("lose a node during training", lose_node)
+
+    go(site, recipe(tmp_path, "drill"), disturb)
+    assert len(done) == 5, done
+    undisturbed, disturbed = demo.dataset_hashes(site, calm), demo.dataset_hashes(site, "drill")
+    assert sorted(undisturbed.values()) == sorted(disturbed.values())
+    assert result("drill").trained.step == STEPS
+    assert result("drill").trained.losses == pytest.approx(result(calm).trained.losses, rel=1e-4)
+
+
+def test_asked_again_it_is_done_already(site: StackSite, calm: str, tmp_path: Path) -> None:
+    before = demo.dataset_hashes(site, calm)
+    go(site, recipe(tmp_path, "calm"), lambda states: None)
+    assert demo.dataset_hashes(site, calm) == before
+    assert result(calm).dataset.version == 1  # nothing was added, so no new version
+
+
+def test_a_schedule_fires(site: StackSite, calm: str, tmp_path: Path) -> None:
+    # The registered check, with a schedule of seconds in place of a week.
+    from prefect.client.schemas.schedules import IntervalSchedule
+
+    demo.register(site, recipe(tmp_path, "calm"))
+    with demo.client_of(site) as client:
+        deployment = client.read_deployment_by_name("check-dataset/weekly")
+        (weekly,) = client.read_deployment_schedules(deployment.id)
+        client.update_deployment_schedule(deployment.id, weekly.id, schedule=IntervalSchedule(interval=5.0))
+    seen: list[str] = []
+    for _ in range(120):
+        seen.append(demo.states(site).get("check-dataset", ""))
+        if seen[-1] in ("Completed", "Failed", "Crashed"):
+            break
+        time.sleep(1)
+    assert seen[-1] == "Completed"
