@@ -3,6 +3,7 @@
 Every codec here notices damage: GDAL goes on after a broken stream and hands out what it guesses.
 """
 
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -19,26 +20,36 @@ class DamagedError(Exception):
     """The bytes are not what was written."""
 
 
-def _inflate(data: Buffer, size: int) -> Buffer:
-    return bytes(imagecodecs.deflate_decode(data, out=size))
+class _Scratch(threading.local):
+    """Memory of a thread that decodes: getting fresh pages for every block would cost a quarter of the time."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, npt.NDArray[np.uint8]] = {}
+
+    def take(self, name: str, size: int) -> npt.NDArray[np.uint8]:
+        """So many bytes, with whatever is in them."""
+        if name not in self._kept or self._kept[name].size != size:
+            self._kept[name] = np.empty(size, np.uint8)
+        return self._kept[name]
 
 
-def _lzw(data: Buffer, size: int) -> Buffer:
-    return bytes(imagecodecs.lzw_decode(data, out=size))
+_scratch = _Scratch()
 
 
-def _zstd(data: Buffer, size: int) -> Buffer:
-    return bytes(imagecodecs.zstd_decode(data, out=size))
+def _copy(data: Buffer, out: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    found = np.frombuffer(data, np.uint8)
+    out[: found.size] = found[: out.size]
+    return found if found.size != out.size else out
 
 
-DECOMPRESS: Mapping[int, Callable[[Buffer, int], Buffer]] = {
-    1: lambda data, _: data,
-    5: _lzw,
-    8: _inflate,
-    32946: _inflate,
-    50000: _zstd,
+DECOMPRESS: Mapping[int, Callable[..., Any]] = {
+    1: _copy,
+    5: imagecodecs.lzw_decode,
+    8: imagecodecs.deflate_decode,
+    32946: imagecodecs.deflate_decode,
+    50000: imagecodecs.zstd_decode,
 }
-"""By TIFF's number of the compression."""
+"""By TIFF's number of the compression. Each is given the data and `out`, and returns as much of `out` as it filled."""
 
 NO_PREDICTOR, DIFFERENCE, FLOATING_POINT = 1, 2, 3
 """TIFF's predictors: what was done to the numbers of a row before they were compressed."""
@@ -53,27 +64,32 @@ def understood(compression: int, predictor: int, dtype: np.dtype[Any]) -> bool:
 def decode(data: Buffer, compression: int, predictor: int, dtype: np.dtype[Any], height: int, width: int) -> Pixels:
     """The pixels of a whole block: one band, rows of numbers in the byte order of this machine.
 
+    They lie in memory that the next call in the same thread uses again.
+
     Raises:
         DamagedError: the bytes are not a block of this kind and size.
     """
-    size = height * width * dtype.itemsize
+    raw = _scratch.take("raw", height * width * dtype.itemsize)
     try:
-        raw = DECOMPRESS[compression](data, size)
+        found = DECOMPRESS[compression](data, out=raw)
     except (RuntimeError, ValueError) as error:
         raise DamagedError(str(error) or type(error).__name__) from None
-    if len(raw) != size:
-        raise DamagedError(f"{len(raw)} bytes of pixels instead of {size}")
+    if len(found) != raw.size:
+        raise DamagedError(f"{len(found)} bytes of pixels instead of {raw.size}")
     if predictor == FLOATING_POINT:
         return _undo_floating_point(raw, dtype, height, width)
-    numbers = np.frombuffer(raw, dtype).reshape(height, width)
-    return np.asarray(imagecodecs.delta_decode(numbers, axis=1)) if predictor == DIFFERENCE else numbers
+    numbers = raw.view(dtype).reshape(height, width)
+    if predictor == DIFFERENCE:
+        imagecodecs.delta_decode(numbers, axis=1, out=numbers)
+    return numbers
 
 
-def _undo_floating_point(raw: Buffer, dtype: np.dtype[Any], height: int, width: int) -> Pixels:
+def _undo_floating_point(raw: npt.NDArray[np.uint8], dtype: np.dtype[Any], height: int, width: int) -> Pixels:
     """Rows hold the differences of bytes, all first bytes of their numbers, then all second ones, the highest first."""
-    rows = np.frombuffer(raw, np.uint8).reshape(height, width * dtype.itemsize)
-    planes = np.asarray(imagecodecs.delta_decode(rows, axis=1)).reshape(height, dtype.itemsize, width)
-    numbers = np.empty((height, width, dtype.itemsize), np.uint8)
+    rows = raw.reshape(height, width * dtype.itemsize)
+    imagecodecs.delta_decode(rows, axis=1, out=rows)
+    planes = rows.reshape(height, dtype.itemsize, width)
+    numbers = _scratch.take("numbers", raw.size).reshape(height, width, dtype.itemsize)
     for place in range(dtype.itemsize):
         numbers[:, :, dtype.itemsize - 1 - place] = planes[:, place]
-    return numbers.view(dtype.newbyteorder("<"))[:, :, 0]
+    return numbers.view(dtype)[:, :, 0]

@@ -120,7 +120,7 @@ def _read_skies(
 
 def _read_bands(subjects: Sequence[Subject], size: int, signer: Signer, pool: Executor) -> list[Canvas | UnusableError]:
     """All radar and all optical bands of every subject, or the first error among them."""
-    canvases = [_canvas(size) for _ in subjects]
+    canvases = _canvases(len(subjects), size)
     wants = [list(_wants(*both, size)) for both in zip(subjects, canvases, strict=True)]
     found = iter(read_wants([want for bands in wants for want in bands], signer, pool))
     results: list[Canvas | UnusableError] = []
@@ -135,10 +135,12 @@ def _read_bands(subjects: Sequence[Subject], size: int, signer: Signer, pool: Ex
     return results
 
 
-def _canvas(size: int) -> Canvas:
+def _canvases(count: int, size: int) -> list[Canvas]:
+    """So many canvases, in few large pieces of memory."""
+    radar = np.zeros((count, len(SENTINEL_1_RTC.bands), size, size), np.float16)
     sides = {resolution: size * PIXEL // resolution for resolution in SENTINEL_2_L2A.resolutions}
-    optical = {r: np.zeros((len(SENTINEL_2_L2A.at(r)), side, side), np.uint16) for r, side in sides.items()}
-    return Canvas(np.zeros((len(SENTINEL_1_RTC.bands), size, size), np.float16), optical, [])
+    optical = {r: np.zeros((count, len(SENTINEL_2_L2A.at(r)), side, side), np.uint16) for r, side in sides.items()}
+    return [Canvas(radar[n], {r: bands[n] for r, bands in optical.items()}, []) for n in range(count)]
 
 
 def _wants(subject: Subject, canvas: Canvas, size: int) -> Iterable[Want]:

@@ -6,7 +6,7 @@ become. Resampling happens between the first and the last, so decibels are never
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Literal
 
 import numpy as np
@@ -39,6 +39,7 @@ class Scaling:
         return self.convert(numbers, self.measured(numbers, nodata))
 
 
+@lru_cache(maxsize=256)
 def scaling(role: Role, scale: float = 1.0, offset: float = 0.0) -> Scaling:
     """How a band of a sensor is read.
 

@@ -38,7 +38,7 @@ class BlockFile(Protocol):
     def read_blocks(self, blocks: Sequence[Block], use: Use) -> dict[Block, UnusableError]:
         """Call `use` once for each of the given blocks, with its pixels cropped to the image; return what is broken.
 
-        The calls come in any order, and may come from several threads at once.
+        The calls come in any order, and may come from several threads at once. The pixels are lent for the call only.
 
         Raises:
             RefusedError: the server wants another signature.
