@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from ray.dashboard.modules.job.common import JobStatus
 from ray.dashboard.modules.job.sdk import JobSubmissionClient
+from ray.exceptions import AuthenticationError
 
 from croma.errors import ContractError, InputError, TransientError
 
@@ -32,6 +33,7 @@ def run_job(address: str, name: str, command: Sequence[str], notes: Mapping[str,
         notes: kept with the job; `stop_jobs` finds it by them.
 
     Raises:
+        InputError: the cluster refuses our token.
         InputError, ContractError: the job ended with that error; with the end of its log.
         TransientError: the job failed otherwise, or the cluster does not answer.
     """
@@ -61,9 +63,13 @@ def stop_jobs(address: str, notes: Mapping[str, str]) -> list[str]:
 
 def _client(address: str) -> JobSubmissionClient:
     try:
-        return JobSubmissionClient(address)
+        client = JobSubmissionClient(address)
+        client.get_version()
+    except AuthenticationError as error:
+        raise InputError(f"Ray cluster {address}: refused us; set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN") from error
     except (ConnectionError, RuntimeError) as error:
         raise TransientError(f"Ray cluster {address}: does not answer ({error})") from error
+    return client
 
 
 def _running(client: JobSubmissionClient, name: str) -> str | None:

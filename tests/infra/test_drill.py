@@ -1,55 +1,22 @@
 """The fault drill: on a stack of real servers, what breaks while the main job runs changes nothing in what it makes."""
 
-import os
-import shutil
-import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-import psutil
 import pytest
 import yaml
 
 from croma import storage
-from croma.simulate.spec import TINY
-from croma.simulate.world import build_world
 from croma.training.spec import TrainResult
-from infra.local.stack import demo, imagery, parts
+from infra.local.stack import demo, parts
 from infra.local.stack.site import StackSite
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 RECIPE = Path(__file__).parents[1] / "end_to_end" / "tiny.yaml"
 STEPS = 60
-
-
-@pytest.fixture(scope="module")
-def site() -> Iterator[StackSite]:
-    """A stack of its own, with the tiny world in its catalog and bucket."""
-    for program in ("ceph-osd", "radosgw"):
-        if shutil.which(program) is None:
-            pytest.skip(f"{program} is missing: run tools/system-packages.sh as root")
-    # Not below pytest's folder: PostgreSQL runs as its own user and must be able to go there.
-    home = Path(tempfile.mkdtemp(prefix="croma-drill-"))
-    home.chmod(0o755)
-    before = dict(os.environ)
-    site = StackSite(home, shift=300)
-    try:
-        dict(parts.up(site))
-        imagery.load(site, build_world(TINY, home / "tiny").folder)
-        os.environ.update(site.environment())
-        yield site
-    finally:
-        running = [process.find() for process in parts.parts(site)]
-        list(parts.down(site))
-        os.environ.clear()
-        os.environ.update(before)
-        shutil.rmtree(home, ignore_errors=True)
-        shutil.rmtree(site.runtime, ignore_errors=True)
-    alive = [process.pid for process in running if process is not None and psutil.pid_exists(process.pid)]
-    assert alive == [], "the stack left processes behind"
 
 
 def recipe(folder: Path, name: str) -> str:

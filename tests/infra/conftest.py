@@ -1,0 +1,42 @@
+"""A stack of real servers for the slow tests of this folder, started once."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from croma.simulate.spec import TINY
+from croma.simulate.world import build_world
+from infra.local.stack import imagery, parts
+from infra.local.stack.site import StackSite
+
+
+@pytest.fixture(scope="session")
+def site() -> Iterator[StackSite]:
+    """A stack of its own, with the tiny world in its catalog and bucket."""
+    for program in ("ceph-osd", "radosgw"):
+        if shutil.which(program) is None:
+            pytest.skip(f"{program} is missing: run tools/system-packages.sh as root")
+    # Not below pytest's folder: PostgreSQL runs as its own user and must be able to go there.
+    home = Path(tempfile.mkdtemp(prefix="croma-drill-"))
+    home.chmod(0o755)
+    before = dict(os.environ)
+    site = StackSite(home, shift=300)
+    try:
+        dict(parts.up(site))
+        imagery.load(site, build_world(TINY, home / "tiny").folder)
+        os.environ.update(site.environment())
+        yield site
+    finally:
+        running = [process.find() for process in parts.parts(site)]
+        list(parts.down(site))
+        os.environ.clear()
+        os.environ.update(before)
+        shutil.rmtree(home, ignore_errors=True)
+        shutil.rmtree(site.runtime, ignore_errors=True)
+    alive = [process.pid for process in running if process is not None and psutil.pid_exists(process.pid)]
+    assert alive == [], "the stack left processes behind"
