@@ -95,7 +95,7 @@ class Ground:
     def _strip(self, box: GeoBox) -> tuple[UnitArray, npt.NDArray[np.int8]]:
         x, y = self.frame.world(box)
         regime, margin, river = self._land_use(box)
-        sector, edge = self._sectors(box, x, y)
+        sector, edge = self._sectors(box)
         kind = np.empty(x.shape, np.uint8)
         individual = np.empty(x.shape, np.uint32)
         texture = np.empty(x.shape, np.float32)
@@ -128,9 +128,10 @@ class Ground:
             river |= np.abs(enlarge(course.offset(*nodes), COARSE, box.height, box.width)) < course.width / 2
         return regime, water - best, river
 
-    def _sectors(self, box: GeoBox, x: Floats, y: Floats) -> tuple[Ints, Floats]:
+    def _sectors(self, box: GeoBox) -> tuple[Ints, Floats]:
         """The neighbourhood of each pixel, and the metres to its border."""
-        nodes = self.frame.nodes(box, COARSE)
+        nodes = self.land_use.bent(*self.frame.nodes(box, COARSE))
+        x, y = (enlarge(part, COARSE, box.height, box.width) for part in nodes)
         first, second = self._nearest(*nodes)
         gap = np.stack([first[1] - second[1], first[2] - second[2]])
         apart = np.maximum(np.hypot(*gap), np.float32(1))

@@ -191,8 +191,8 @@ class RadarNames:
     @property
     def orbit(self) -> int:
         """Absolute orbit number: the one near the date that has the relative orbit; 175 orbits in 12 days."""
-        days = (self.scene.time - datetime(2021, 4, 19, tzinfo=self.scene.time.tzinfo)) / timedelta(days=1)
-        near, shift = (37_520, 73) if self.scene.platform == "S1A" else (26_524, 27)
+        days = (self.scene.time - datetime(2021, 4, 19, 17, tzinfo=self.scene.time.tzinfo)) / timedelta(days=1)
+        near, shift = (37_566, 73) if self.scene.platform == "S1A" else (26_582, 27)
         guess = near + round(days * 175 / 12)
         lag = (guess - shift) % 175 + 1 - self.scene.relative_orbit
         return guess - (lag + 87) % 175 + 87
@@ -307,8 +307,13 @@ def _item(
         "bbox": bbox_of(footprint),
         "properties": properties,
         "assets": assets,
-        "links": [],
+        "links": [collection_link(collection)],
     }
+
+
+def collection_link(collection: str) -> Json:
+    """The link from `items.json` to a collection, without which an item may not name it."""
+    return {"rel": "collection", "type": "application/json", "href": f"./collections/{collection}.json"}
 
 
 def bbox_of(geometry: Json) -> list[float]:

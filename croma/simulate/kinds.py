@@ -1,8 +1,8 @@
 """The kinds of ground, finer than land-cover codes, and the numbering of their variants.
 
 Every pixel of the world belongs to a unit: one of the 1,024 variants of a kind. A variant is one of 32 individuals
-(this field's sowing date, that roof's colour) of one of 32 characters, which a whole neighbourhood shares (its soil, its
-species, its way of farming). So neighbouring parcels differ a little, and neighbourhoods a lot.
+(this field's sowing date, that roof's colour) of one of 32 characters, which a whole neighbourhood shares (its soil,
+its species, its way of farming). So neighbouring parcels differ a little, and neighbourhoods a lot.
 """
 
 from enum import IntEnum

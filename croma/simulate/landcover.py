@@ -8,7 +8,7 @@ import numpy as np
 from croma.grid import GeoBox
 from croma.simulate.cog import write_cog
 from croma.simulate.frame import transformer
-from croma.simulate.items import COG, bbox_of
+from croma.simulate.items import COG, bbox_of, collection_link
 from croma.simulate.mosaic import Lands, gather_grid
 
 COLLECTION = "esa-worldcover"
@@ -118,5 +118,5 @@ def _item(name: str, href: str, box: GeoBox) -> dict[str, Any]:
                 ],
             }
         },
-        "links": [],
+        "links": [collection_link(COLLECTION)],
     }

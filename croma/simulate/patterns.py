@@ -199,13 +199,23 @@ def town(patch: Patch, textures: Textures) -> Looks:
     yard = unit(lot, 9) < np.float32(0.32) + np.float32(0.12) * dense
     kind = np.where(housed, Kind.TILE_ROOF, np.where(yard, Kind.PAVED, Kind.GARDEN))
     kind = np.where(~housed & ~yard & (textures.canopy.pick(patch.x, patch.y) > 0.9), Kind.HEDGE, kind)
-    hall = (_rim(grid) > 17) & (unit(grid.identity, 3) < 0.7)
-    kind = np.where(works, np.where(hall, Kind.FLAT_ROOF, Kind.PAVED), kind)
+    halls, plot = _works(patch, textures)
+    kind = np.where(works, halls, kind)
     park = (unit(grid.identity, 7) < 0.06) & ~works
     kind = np.where(park, np.where(unit(lot, 5) < 0.5, Kind.BROADLEAF, Kind.MEADOW), kind)
-    kind = np.where((_rim(grid) < 6.5) | (patch.edge < 9), Kind.ROAD, kind)
-    individual = np.where(works, grid.identity, lot)
+    kind = np.where(((_rim(grid) < 6.5) & ~works) | (patch.edge < 9), Kind.ROAD, kind)
+    individual = np.where(works, plot, lot)
     return Looks(kind.astype(np.uint8), individual, textures.grain.pick(patch.x, patch.y))
+
+
+def _works(patch: Patch, textures: Textures) -> tuple[Kinds, Words]:
+    """Kinds and plots of works: halls of all sizes on paved yards, with some waste land between."""
+    plot = _bricks(patch, (160, 420), (110, 260), salt=53, split=0.6)
+    share = unit(plot.identity, 3)
+    setback = np.float32(14.0) + np.float32(26.0) * unit(plot.identity, 9)
+    kind = np.where((_rim(plot) > setback) & (share < 0.62), Kind.FLAT_ROOF, Kind.PAVED)
+    kind = np.where((share > 0.85) & (textures.clumps.pick(patch.x, patch.y) > -0.3), Kind.GARDEN, kind)
+    return np.where(_rim(plot) < 6, Kind.ROAD, kind).astype(np.uint8), plot.identity
 
 
 def bare(patch: Patch, textures: Textures) -> Looks:

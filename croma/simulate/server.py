@@ -26,6 +26,8 @@ from croma.errors import ContractError, InputError
 
 ITEMS = "items.json"
 COLLECTIONS = "collections"
+_SERVERS_OWN = {"self", "root", "parent", "collection"}
+"""Links that the server writes itself."""
 
 
 @contextmanager
@@ -69,7 +71,8 @@ def _absolute_item(item: dict[str, Any], base: str) -> dict[str, Any]:
     }
     for asset in assets.values():
         asset["href"] = asset["href"].replace("/./", "/")
-    return {**item, "assets": assets}
+    links = [link for link in item["links"] if link["rel"] not in _SERVERS_OWN]
+    return {**item, "assets": assets, "links": links}
 
 
 def _inputs(folder: Path, base: str, scratch: Path) -> list[str]:

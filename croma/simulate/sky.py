@@ -12,6 +12,9 @@ from croma.simulate.spec import OpticalPass
 CIRRUS = 0.07
 """Opacity of the thin cirrus of a hazy day, on average; too thin for the scene classification to see."""
 
+GRAIN = 40.0
+"""Metres between the points at which the air is drawn."""
+
 CLOUD_HEIGHT = 1400.0
 """Metres; decides how far shadows fall from their clouds."""
 
@@ -78,7 +81,7 @@ class Sky:
         self.sun = Sun.over(frame, scene)
         key = (frame.spec.seed, scene.time.isoformat())
         longest = float(generator("cloud size", *key).choice([1800.0, 4000.0, 9000.0]))
-        self._clouds = Field.fractal("cloud", *key, longest=longest, slope=2.1, pixel=80.0)
+        self._clouds = Field.fractal("cloud", *key, longest=longest, slope=2.1, pixel=GRAIN, size=1024)
         self._veil = Field.fractal("veil", *key, longest=7000.0, slope=2.4, pixel=80.0)
         self._cirrus = Field.fractal("cirrus", *key, longest=2500.0, slope=2.2, pixel=80.0)
         self._level = float(np.quantile(self._clouds.values, 1 - scene.cloud)) if scene.cloud else np.inf
@@ -100,7 +103,7 @@ class Sky:
 
     def over(self, frame: Frame, box: GeoBox) -> Air:
         """The air over every pixel of `box` (of 10, 20 or 60 m)."""
-        every = max(80 // int(box.resolution), 1)
+        every = max(int(GRAIN // box.resolution), 1)
         return Air(*(enlarge(part, every, box.height, box.width) for part in self.air(frame, box, every)))
 
     def tilt(self, frame: Frame, box: GeoBox) -> Floats:

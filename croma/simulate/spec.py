@@ -88,17 +88,18 @@ def _radar(time: str, platform: str, orbit: int, orbit_state: str, **more: objec
 
 RADAR = (
     _radar("2021-04-19T17:01:12.436706", "S1A", 44, "ascending", wet=0.2, wind=0.5),
-    # Closer in time than its neighbours, and of no use: one polarisation only, and the wrong mode.
-    _radar("2021-04-20T05:32:08.120411", "S1B", 95, "descending", polarizations=("VV",), frames="west"),
+    # Closer in time than its neighbours, and of no use: the wrong mode.
     _radar("2021-04-20T16:52:40.871204", "S1B", 146, "ascending", mode="EW", polarizations=("HH", "HV"), frames="east"),
-    _radar("2021-04-21T05:25:03.220006", "S1A", 168, "descending", wet=0.5, wind=0.2),
+    _radar("2021-04-22T05:25:03.220006", "S1B", 168, "descending", wet=0.5, wind=0.2),
     _radar("2021-06-12T17:00:31.905113", "S1B", 44, "ascending", wet=0.1, wind=0.1, covered=0.8),
-    _radar("2021-09-06T05:24:28.664190", "S1B", 168, "descending", wet=0.4, wind=0.6, stale_transform=True),
-    _radar("2022-03-06T05:33:21.310542", "S1A", 95, "descending", wet=0.9, wind=0.8, zero_filled=0.15),
-    _radar("2022-05-15T17:09:18.745820", "S1A", 146, "ascending", wet=0.3, wind=0.4, frames="wide"),
-    _radar("2022-07-19T17:01:18.072933", "S1A", 44, "ascending", wet=0.1, wind=0.3),
-    _radar("2022-07-21T05:25:09.518127", "S1A", 168, "descending", wet=0.7, wind=0.5),
+    # Closer again, and of no use: one polarisation only.
+    _radar("2021-09-07T05:25:08.120411", "S1A", 168, "descending", polarizations=("VV",), frames="west"),
+    _radar("2021-09-08T05:17:28.664190", "S1B", 95, "descending", wet=0.4, wind=0.6, stale_transform=True),
+    _radar("2022-03-06T05:25:21.310542", "S1A", 168, "descending", wet=0.9, wind=0.8, zero_filled=0.15),
+    _radar("2022-05-15T16:53:18.745820", "S1A", 146, "ascending", wet=0.3, wind=0.4, frames="wide"),
+    _radar("2022-07-19T17:01:18.072933", "S1A", 44, "ascending", wet=0.6, wind=0.3),
 )
+"""Passes of the two satellites as their orbits allow: Sentinel-1B fell silent in December 2021."""
 
 
 class WorldSpec(Document):
