@@ -38,8 +38,8 @@ class Process:
     """Makes what the server needs to start, where it is missing."""
     after: Callable[[], None] = _nothing
     """Makes what others need in the server, where it is missing."""
-    patience: float = 60.0
-    """Seconds in which it must answer after its start."""
+    patience: float = 300.0
+    """Seconds in which it must answer after its start; one that ends is noticed at once."""
     farewell: signal.Signals = signal.SIGTERM
     """The signal for an orderly stop."""
 

@@ -29,7 +29,6 @@ def process(site: StackSite) -> Process:
         answers=lambda: listens(site.address("s3")),
         before=_require_programs,
         after=lambda: _make_buckets(site),
-        patience=180.0,
     )
 
 

@@ -26,7 +26,6 @@ def prefect(site: StackSite) -> Process:
         },
         folder=site.home / "prefect",
         answers=lambda: listens(f"{site.address('prefect')}/api/health"),
-        patience=120.0,
     )
 
 
@@ -52,7 +51,6 @@ def mlflow(site: StackSite) -> Process:
         folder=folder,
         answers=lambda: listens(f"{site.address('mlflow')}/health"),
         before=lambda: _write_users(site, users),
-        patience=120.0,
     )
 
 
