@@ -12,6 +12,7 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from croma import storage
+from croma.building.prices import Prices
 from croma.document import problems
 from croma.errors import InputError
 
@@ -39,6 +40,8 @@ class Site(BaseSettings):
     """Local folder for what servers on this machine keep: Prefect, MLflow, logs."""
     threads: int = Field(2, ge=1)
     """Shards filled at once on this machine."""
+    prices: Prices = Field(default_factory=Prices)
+    """What reading and storing costs, as JSON: for the estimate of `croma plan`."""
 
     @field_validator("tracking")
     @classmethod

@@ -8,6 +8,7 @@ from collections import Counter
 
 from croma import storage
 from croma.building import book
+from croma.building.estimate import Estimate, estimate
 from croma.building.gather import gather
 from croma.building.plan import Plan, make_plan
 from croma.building.shard_plan import ShardPlan
@@ -42,6 +43,8 @@ class Survey(Document):
     """Scenes that are not used, by reason."""
     examples: dict[str, str]
     """One detail for each reason of the two above."""
+    estimate: Estimate
+    """What filling will take."""
 
 
 class Prepared(Document):
@@ -104,6 +107,7 @@ def _plan(spec: BuildSpec, catalog: str, uri: str) -> tuple[Plan, Survey]:
         left_out=dict(Counter(reason for reason, _ in places)),
         unused_scenes=dict(Counter(reason for reason, _ in reasons)),
         examples=dict(reversed(reasons + places)),
+        estimate=estimate(plan.book),
     )
     planned = sum(plan.chips.values())
     log.info("%s: %d chips in %d shards to cut, %d there already", uri, planned, len(plan.shards), len(chips))

@@ -38,7 +38,7 @@ def plan(recipe: RecipeName) -> None:
     from croma.building.prepare import survey
 
     spec, site = load_recipe(recipe).dataset, Site.load()
-    show.plan(survey(spec, site.catalog, site.dataset(spec.name)))
+    show.plan(survey(spec, site.catalog, site.dataset(spec.name)), site.prices)
 
 
 @app.command()

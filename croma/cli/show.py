@@ -7,7 +7,9 @@ import pyarrow.compute as pc
 from rich.console import Console
 from rich.table import Table
 
+from croma.building.estimate import Estimate
 from croma.building.prepare import Survey
+from croma.building.prices import Prices
 from croma.chip import SPLITS
 from croma.evaluation.scores import Score, Scorecard
 from croma.sensors import SENTINEL_1_RTC, SENTINEL_2_L2A
@@ -100,8 +102,9 @@ def _gap(part: object) -> str:
     return f"{pc.quantile(gaps, 0.5)[0].as_py():.1f} h" if len(gaps) else "-"
 
 
-def plan(survey: Survey) -> None:
-    """Print what a build would make."""
+def plan(survey: Survey, prices: Prices) -> None:
+    """Print what a build would make, and what it would take."""
+    estimate = survey.estimate
     facts(
         [
             ("dataset", survey.uri),
@@ -110,6 +113,12 @@ def plan(survey: Survey) -> None:
             ("shards", survey.shards),
             ("there already", survey.known),
             ("refused before", survey.refused_before),
+            ("chips per optical scene", f"{estimate.chips_per_scene:g} on average"),
+            ("to read", f"{_size(estimate.bytes_read)} in {estimate.requests:,} requests, for remote files"),
+            ("pixels decoded", f"{estimate.waste:g} for each pixel of a chip"),
+            ("to store", f"{_size(estimate.bytes_stored)} at most"),
+            ("time", f"{estimate.hours(prices):.2g} h of reading at {prices.read_mb_per_second:g} MB/s"),
+            *_costs(estimate, prices),
         ]
     )
     left_out = [("place", reason, count) for reason, count in survey.left_out.items()]
@@ -117,6 +126,22 @@ def plan(survey: Survey) -> None:
     if left_out or unused:
         rows = [(*row, survey.examples.get(row[1], "")) for row in left_out + unused]
         table(rows, "left out", "because", "count", "for example")
+
+
+def _costs(estimate: Estimate, prices: Prices) -> Iterable[tuple[str, str]]:
+    if prices.read_gb or prices.requests_million:
+        yield "cost of reading", f"{estimate.cost(prices):,.2f} {prices.currency}"
+    if prices.stored_gb_month:
+        yield "cost of storing", f"{estimate.monthly(prices):,.2f} {prices.currency} a month"
+
+
+def _size(count: float) -> str:
+    """Bytes in the unit that fits."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:,.3g} TB"
 
 
 def training(result: TrainResult) -> None:
