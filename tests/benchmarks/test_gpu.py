@@ -17,6 +17,7 @@ def test_the_script_for_gpus_runs_on_a_cpu(tmp_path: Path) -> None:
     assert row["range"][0] <= row["samples_per_second"] <= row["range"][1]
 
 
+@pytest.mark.slow
 def test_it_needs_torch_and_numpy_alone() -> None:
     code = (
         "import sys, benchmarks.gpu;"

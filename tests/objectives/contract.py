@@ -81,9 +81,10 @@ class ObjectiveContract:
 
     def test_draws_follow_the_keys(self) -> None:
         objective, batch = self.build(), self.batch()
-        assert float(whole(objective, batch)) != float(whole(objective, batch._replace(keys=batch.keys + 1)))
+        losses = [float(whole(objective, one).detach()) for one in (batch, batch._replace(keys=batch.keys + 1))]
+        assert losses[0] != losses[1]
 
-    @pytest.mark.parametrize("pieces", [2, 4, 8])
+    @pytest.mark.parametrize("pieces", [2, 8])
     def test_micro_batches_give_the_gradient_of_one_batch(self, pieces: int) -> None:
         expected = gradients(self.build(), lambda objective: whole(objective, self.batch()).backward())
         found = gradients(self.build(), lambda objective: in_pieces(objective, self.batch(), pieces))
@@ -108,7 +109,7 @@ class ObjectiveContract:
         train(objective, batch, steps=2)
         again = self.build()
         again.load_state_dict(objective.state_dict(), strict=True)
-        assert float(whole(again, batch)) == float(whole(objective, batch))
+        assert torch.equal(whole(again, batch), whole(objective, batch))
 
     def test_goes_on_as_if_it_had_never_stopped(self) -> None:
         whole_run, first, second = self.build(), self.build(), self.build()
@@ -125,18 +126,18 @@ class ObjectiveContract:
         for _ in range(2):
             local = objective(batch)
             terms = local.terms | objective.coupled(local.features)
-            losses.append(float(weigh(objective, {name: terms[name] for name in self.falling or terms})))
+            losses.append(float(weigh(objective, {name: terms[name] for name in self.falling or terms}).detach()))
             train(objective, batch, steps=12)
         assert losses[1] < losses[0]
 
     def test_computes_in_bfloat16(self) -> None:
         objective, batch = self.build(), self.batch()
-        exact = float(whole(objective, batch))
+        exact = float(whole(objective, batch).detach())
         with torch.autocast("cpu", torch.bfloat16):
             narrow = whole(objective, batch)
         narrow.backward()
         assert narrow.dtype == torch.float32
-        assert abs(float(narrow) - exact) < 1e-2 * abs(exact)
+        assert abs(float(narrow.detach()) - exact) < 1e-2 * abs(exact)
 
     def assert_same(self, found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
         assert found.keys() == expected.keys()

@@ -8,7 +8,7 @@ from croma.objectives.views import change_bands, draw_window, look
 SIZE = (48, 72)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(key=st.integers(-(2**63), 2**63 - 1), view=st.integers(0, 3), smallest=st.floats(0.05, 1.0))
 def test_a_cell_stands_where_its_pixels_come_from(key: int, view: int, smallest: float) -> None:
     """An image whose pixels hold their own coordinates, seen through any crop and flip, shows each cell's place."""
@@ -23,7 +23,7 @@ def test_a_cell_stands_where_its_pixels_come_from(key: int, view: int, smallest:
     torch.testing.assert_close(found[:, *inner], places.permute(2, 0, 1)[:, *inner], atol=0.02, rtol=0)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(key=st.integers(-(2**63), 2**63 - 1), smallest=st.floats(0.05, 1.0))
 def test_a_window_lies_in_the_image_and_is_as_large_as_asked(key: int, smallest: float) -> None:
     window = draw_window(torch.tensor([key]), 0, SIZE, smallest)
