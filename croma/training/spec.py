@@ -1,8 +1,8 @@
 """What is to be learnt and what came of it: the `pretrain` part of a recipe, and its result. Needs no torch."""
 
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from croma.batches.spec import Augmentation, Reading
 from croma.document import Document, digest
@@ -13,6 +13,15 @@ from croma.training.schedule import Schedule
 from croma.training.settings import AdamW, Faults, Precision
 
 Count = Annotated[int, Field(ge=1)]
+
+
+def _of_a_kind(objective: Any) -> Any:
+    """An objective that names no kind is CROMA."""
+    return {"kind": CromaSpec().kind, **objective} if isinstance(objective, dict) else objective
+
+
+Objective = Annotated[Annotated[ObjectiveSpec, Field(discriminator="kind")], BeforeValidator(_of_a_kind)]
+"""Of one kind, so that what is wrong with it is said of that kind alone."""
 
 
 class Resources(Document):
@@ -57,7 +66,7 @@ class Resources(Document):
 class TrainSpec(Document):
     """A pretraining. Says what, never where."""
 
-    objective: ObjectiveSpec = Field(default_factory=CromaSpec)
+    objective: Objective = Field(default_factory=CromaSpec)
     steps: Count
     """Optimiser steps."""
     global_batch: Count
