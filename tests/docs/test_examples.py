@@ -10,9 +10,10 @@ import rasterio
 
 from croma.chip import SPLITS
 from croma.shards import index
-from croma.shards.card import ChipRow, ShardCard, measure
+from croma.shards.card import ChipRow, ShardCard
 from croma.shards.dataset import Header, card_address, shard_address, write_header
 from croma.shards.layout import ChipLayout
+from croma.shards.moments import moments
 from croma.shards.writer import write_shard
 from tests.conftest import random_chip
 
@@ -53,7 +54,7 @@ def dataset(tmp_path: Path) -> str:
                 bytes=written.size,
                 sha256=written.sha256,
                 rows=rows,
-                statistics={"radar": measure("radar", np.stack([c.radar for c in chips], 1))},
+                statistics={"radar": moments("radar", np.stack([c.radar for c in chips], 1)).statistics()},
                 rejections=(),
             )
         )

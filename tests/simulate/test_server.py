@@ -37,9 +37,8 @@ def test_served_addresses_are_absolute(address: str) -> None:
 
 
 def test_the_server_ends_with_its_context(world: World) -> None:
-    with world.serve() as url:
-        with urllib.request.urlopen(url, timeout=5) as answer:
-            assert json.load(answer)["type"] == "Catalog"
+    with world.serve() as url, urllib.request.urlopen(url, timeout=5) as answer:
+        assert json.load(answer)["type"] == "Catalog"
     with pytest.raises(urllib.error.URLError):
         urllib.request.urlopen(url, timeout=1)
 
