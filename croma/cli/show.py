@@ -32,7 +32,7 @@ def table(rows: Iterable[Sequence[object]], *headings: str) -> None:
     """Print rows under headings."""
     grid = Table(box=None, pad_edge=False, header_style="bold")
     for heading in headings:
-        grid.add_column(heading, no_wrap=True)
+        grid.add_column(heading, no_wrap=True, overflow="fold")
     for row in rows:
         grid.add_row(*(str(value) for value in row))
     out.print(grid)
@@ -197,5 +197,5 @@ def outcome(result: "Outcome", site: Site) -> None:
 def _score(score: Score | None) -> str:
     if score is None:
         return "-"
-    interval = "" if score.low is None or score.high is None else f" [{score.low:.3f}, {score.high:.3f}]"
+    interval = "" if score.low is None or score.high is None else f" {score.low:.2f}–{score.high:.2f}"
     return f"{score.value:.3f}{interval}"

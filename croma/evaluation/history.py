@@ -17,3 +17,9 @@ def read_artifact(tracker: Tracker, run_id: str, path: str) -> bytes:
     """The bytes of an artifact of a run."""
     with tempfile.TemporaryDirectory() as folder, door(f"reading {path}"):
         return Path(tracker.client.download_artifacts(run_id, path, folder)).read_bytes()
+
+
+def list_artifacts(tracker: Tracker, run_id: str, folder: str) -> list[str]:
+    """Paths of the files in a folder of a run's artifacts; none where there is no such folder."""
+    with door(f"listing {folder}"):
+        return [item.path for item in tracker.client.list_artifacts(run_id, folder) if not item.is_dir]

@@ -80,7 +80,7 @@ def seasons(world: World) -> Figure:
     """One place on every date: natural colours, and what the scene classification says."""
     tile = _eastern(world)[0]["properties"]["s2:mgrs_tile"]
     found = [i for i in _eastern(world) if i["properties"]["s2:mgrs_tile"] == tile]
-    figure = Figure(figsize=(8.4, 6.0), layout="constrained")
+    figure = Figure(figsize=(7.8, 5.6), layout="constrained")
     for axis, item in zip(figure.subplots(2, 3).ravel(), _by_time(found), strict=False):
         axis.imshow(natural(world, item, _view(world, VIEW))[::2, ::2])
         facts = item["properties"]
@@ -93,7 +93,7 @@ def radar(world: World) -> Figure:
     """The same place by radar: VV, VH and their ratio as red, green and blue."""
     found = [i for i in _items(world, "sentinel-1-rtc") if i["properties"]["sar:polarizations"] == ["VV", "VH"]]
     east = [i for i in found if i["properties"]["proj:epsg"] % 100 == 33 and len(_items_at(found, i)) == 2]
-    figure = Figure(figsize=(8.4, 6.0), layout="constrained")
+    figure = Figure(figsize=(7.8, 5.6), layout="constrained")
     for axis, item in zip(figure.subplots(2, 3).ravel(), _by_time(east), strict=False):
         axis.imshow(composite(world, item, _view(world, VIEW))[::2, ::2])
         facts = item["properties"]

@@ -4,12 +4,15 @@ import json
 import logging
 import os
 import shutil
+import signal
+import sys
 import tempfile
+import threading
 import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_TRAIN_V2_ENABLED", "1")
@@ -79,6 +82,10 @@ def run_training(
     began = time.monotonic()
     with _tracked(run, data, tracker) as (run, tracked), _cluster(spec, ray_address):
         trained = _fit(run)
+        if trained.step < spec.steps:
+            raise TransientError(
+                f"{run.id}: stopped after step {trained.step} of {spec.steps}; start it again to go on"
+            )
         result = TrainResult(
             run=run.id,
             weights=run.weights,
@@ -108,12 +115,15 @@ def _fit(run: TrainRun) -> Trained:
     resources, notes = run.spec.resources, Notes(run)
     scratch = tempfile.mkdtemp(prefix="croma-ray-")
     wanted = {"CPU": resources.cpus} | ({"GPU": resources.gpus} if resources.gpus else {})
-    trainer = TorchTrainer(
+    trainer = _Trainer(
         train_worker,
         train_loop_config={"run": run.model_dump_json()},
         torch_config=Torch(backend="nccl" if resources.gpus else "gloo"),
         scaling_config=ScalingConfig(
-            num_workers=resources.workers, use_gpu=resources.gpus > 0, resources_per_worker=wanted
+            num_workers=resources.workers,
+            use_gpu=resources.gpus > 0,
+            resources_per_worker=wanted,
+            elastic_resize_monitor_interval_s=resources.resize_seconds,
         ),
         run_config=RunConfig(
             name=f"{run.id}-{run.attempt}",
@@ -123,7 +133,7 @@ def _fit(run: TrainRun) -> Trained:
         ),
     )
     try:
-        with follow(run.id, lambda: notes.get("line")):
+        with follow(run.id, lambda: notes.get("line")), _stoppable(notes):
             found = trainer.fit()
     except TrainingFailedError as error:
         _raise_final(notes)
@@ -133,6 +143,39 @@ def _fit(run: TrainRun) -> Trained:
     _raise_final(notes)
     notes.clear()
     return Trained.model_validate_json(str(found.return_value))  # type: ignore[attr-defined]
+
+
+class _Trainer(TorchTrainer):
+    """Ray's own, which leaves Ctrl-C to us."""
+
+    def _register_sigint_handler(self, controller: Any) -> None:
+        """Ray would abort the workers; `_stoppable` lets them save first."""
+
+
+@contextmanager
+def _stoppable(notes: Notes) -> Iterator[None]:
+    """Ctrl-C and SIGTERM ask the workers to save and leave; the second one ends at once."""
+    if threading.current_thread() is not threading.main_thread():  # only the main thread hears signals
+        yield
+        return
+    heard: list[int] = []
+
+    def ask(number: int, _: Any) -> None:
+        heard.append(number)
+        signal.signal(number, before[number])
+        log.warning("stopping: the workers save and leave; once more ends at once")
+        threading.Thread(target=notes.put, args=("stop", "asked"), daemon=True).start()
+
+    before: dict[int, Any] = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if signal.SIGTERM in heard:
+        sys.exit(128 + signal.SIGTERM)
+    if heard:
+        raise KeyboardInterrupt
 
 
 def _raise_final(notes: Notes) -> None:
@@ -187,7 +230,7 @@ def _cluster(spec: TrainSpec, address: str | None) -> Iterator[None]:
             )
         else:
             ray.init(address, configure_logging=False)
-    except (ConnectionError, ray.exceptions.RaySystemError) as error:
+    except Exception as error:  # Ray raises plain Exception where its processes are slow to start
         raise TransientError(f"Ray cluster {address or 'on this machine'}: cannot be reached ({error})") from error
     try:
         yield

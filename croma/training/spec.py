@@ -48,6 +48,9 @@ class Resources(Document):
     """Checkpoints that are kept, the newest ones; the best one is kept beside them."""
     look_every: Count = 500
     """Steps between two looks at reconstructions and at how embeddings spread."""
+    resize_seconds: float = Field(60.0, gt=0)
+    """How often a cluster that can spare more workers is noticed, where their number may follow it. Resizing restarts
+    from the newest checkpoint."""
     max_failures: int = Field(3, ge=0)
     """How often lost workers are replaced before the run is given up."""
 

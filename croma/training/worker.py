@@ -25,6 +25,7 @@ from croma.objectives.choose import build
 from croma.provenance import code_version
 from croma.training.checkpoint import CheckpointStore
 from croma.training.data import TrainingData, cache_folder, open_training_data
+from croma.training.looks import Look
 from croma.training.loop import Plan, Progress, Watcher, train
 from croma.training.reporting import Line, Metrics, Progressing, Speed
 from croma.training.spec import Trained, TrainRun, TrainSpec
@@ -129,6 +130,7 @@ def _watchers(run: TrainRun, tell: Callable[[Line], None]) -> Iterator[list[Watc
         yield [
             terminal,
             Metrics(tracked, run.spec.global_batch, distributed.world_size(), resources.checkpoint_every),
+            Look(tracked, resources.look_every),
         ]
 
 

@@ -14,7 +14,7 @@ from croma.training.spec import TrainResult
 from infra.local.stack import demo, parts
 from infra.local.stack.site import StackSite
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(3600)]
 RECIPE = Path(__file__).parents[1] / "end_to_end" / "tiny.yaml"
 STEPS = 60
 

@@ -41,7 +41,7 @@ def loads(python: Path, module: str) -> bool:
     return subprocess.run(command, capture_output=True, check=False, cwd=python.parent).returncode == 0
 
 
-@pytest.mark.slow
+@pytest.mark.stack
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
     ("image", "first", "entries", "absent"),
