@@ -1,0 +1,29 @@
+"""A driver of a small pretraining on Ray, as a process that can be killed: `python -m tests.distributed.driver`."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from croma.shards.ref import DatasetRef
+from croma.tracking import local_tracker
+from croma.training.ray_job import run_training
+from croma.training.spec import TrainResult, TrainSpec
+from tests.distributed.worker import SPEC
+
+STEPS = 300
+
+
+def make_spec(**resources: Any) -> TrainSpec:
+    """A pretraining of a few seconds."""
+    given = {"workers": 2, "checkpoint_every": 20, "look_every": 200, **resources}
+    return TrainSpec.parse({**SPEC, "steps": STEPS, "resources": given}, "test")
+
+
+def pretrain(root: str, dataset: str, name: str, **resources: Any) -> TrainResult:
+    tracker = local_tracker(Path(root) / "home")
+    return run_training(make_spec(**resources), DatasetRef(uri=dataset), root, name=name, tracker=tracker)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(pretrain(*sys.argv[1:4], **json.loads(sys.argv[4])).to_json().decode())
