@@ -11,7 +11,7 @@ from croma import cluster
 from croma.errors import ContractError, InputError, TransientError
 from infra.local.stack.site import StackSite
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(1200)]
 
 
 @pytest.fixture
