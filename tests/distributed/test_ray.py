@@ -26,7 +26,7 @@ from croma.training.spec import TrainResult
 from tests.datasets import write_dataset
 from tests.distributed.driver import STEPS, pretrain
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
 
 REPOSITORY = Path(__file__).parents[2]
 
