@@ -1,0 +1,77 @@
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from matplotlib.figure import Figure
+
+from croma.batches.batch import Batch
+from croma.objectives.reconstruction import normalise, restore
+from croma.training.looks import Look, draw, fill_in, spread
+from croma.training.loop import StepReport
+
+
+def one_batch(tools: Any, size: int = 6) -> Batch:
+    pixels = tools.pixels(global_batch=size)
+    return pixels.images(next(pixels.batches(0, 1)))
+
+
+def test_restoring_undoes_normalising() -> None:
+    patches = torch.rand(2, 5, 16, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(restore(normalise(patches), patches), patches)
+
+
+def test_counterparts_that_agree_are_aligned() -> None:
+    rows = torch.eye(4)
+    assert spread({"radar": rows, "optical": rows})["alignment"] == 0
+    assert spread({"radar": rows, "optical": -rows})["alignment"] == 4
+
+
+def test_uniformity_falls_as_embeddings_spread() -> None:
+    together, apart = torch.tensor([[1.0, 0.0], [1.0, 0.0]]), torch.tensor([[1.0, 0.0], [-1.0, 0.0]])
+    assert spread({"radar": together}) == {"uniformity/radar": 0.0}
+    assert spread({"radar": apart})["uniformity/radar"] == pytest.approx(-8.0)
+    assert spread({"radar": apart[:1]}) == {}
+
+
+@pytest.mark.parametrize("norm", ["official", "paper"])
+def test_only_hidden_patches_are_filled_in(tools: Any, norm: str) -> None:
+    batch = one_batch(tools)
+    with torch.no_grad():
+        filled = fill_in(tools.objective(replace(tools.spec, target_norm=norm)), batch)
+    for true, shown, guessed in filled:
+        hidden = shown.isnan()
+        assert hidden.float().mean() == pytest.approx(0.5)
+        assert torch.equal(guessed[~hidden], true[~hidden])
+        assert not torch.equal(guessed[hidden], true[hidden])
+        assert 0 <= guessed.min() <= guessed.max() <= 1
+
+
+class Kept:
+    """A tracker that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.numbers: dict[str, float] = {}
+        self.figures: dict[str, Figure] = {}
+
+    def metrics(self, values: dict[str, float], step: int) -> None:
+        self.numbers |= values
+
+    def figure(self, path: str, figure: Figure) -> None:
+        self.figures[path] = figure
+
+
+def test_a_look_is_taken_every_so_often(tools: Any) -> None:
+    kept, objective, batch = Kept(), tools.objective(), one_batch(tools)
+    look = Look(kept, 5)  # type: ignore[arg-type]
+    for step in range(1, 11):
+        look.after_step(StepReport(step, 1.0, {}, 0.1, 1.0, 0.1, 0.0), batch, objective)
+    assert set(kept.numbers) == {"embeddings/alignment", "embeddings/uniformity/radar", "embeddings/uniformity/optical"}
+    assert list(kept.figures) == ["reconstructions/step-00000005.png", "reconstructions/step-00000010.png"]
+    assert all(parameter.grad is None for parameter in objective.parameters())
+
+
+def test_a_picture_has_a_row_for_each_sensor_of_a_chip(tools: Any) -> None:
+    with torch.no_grad():
+        figure = draw(fill_in(tools.objective(), one_batch(tools, 3)))
+    assert len(figure.axes) == 3 * 2 * 3
