@@ -20,6 +20,8 @@ from croma.shards.dataset import open_dataset
 from croma.shards.ref import DatasetRef
 from tests.importing import layouts
 
+pytestmark = pytest.mark.slow
+
 FAST = {"bootstrap": {"draws": 30}, "gallery": 2, "baselines": ["band-statistics"], "gate": {"beats": []}}
 
 
@@ -82,7 +84,7 @@ def test_several_labels(weights: Path, tmp_path: Path) -> None:
 def test_masks_with_few_labels_frozen_and_fine_tuned(weights: Path, tmp_path: Path) -> None:
     folder = layouts.sen1floods11(tmp_path / "files", per_split=4, size=96)
     ref = import_benchmark("sen1floods11", folder, str(tmp_path / "d"), name="floods", size=48)
-    few = {"shares": [0.1, 1.0], "epochs": 8, "learning_rates": [0.01]}
+    few = {"shares": [0.1, 1.0], "epochs": 20, "learning_rates": [0.03], "batch": 4}
     card = judged(
         tmp_path,
         weights,

@@ -75,6 +75,7 @@ def test_near_perfect_where_the_ground_changed(changes: Dataset, tmp_path: Path)
     assert set(found.by_class) == {"unchanged", "changed"}
 
 
+@pytest.mark.slow
 def test_chance_where_the_mask_knows_nothing(tmp_path: Path) -> None:
     bench = bench_of(dataset(tmp_path, "noise"), tmp_path)
     found = measure(bench, BandStatistics(CONSTANTS, SIZE, 8), "optical", FAST)

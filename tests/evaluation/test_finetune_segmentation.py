@@ -37,6 +37,7 @@ def bench_of(dataset: Dataset, root: Path) -> Bench:
     return Bench(dataset=dataset, task=make_task(dataset, PIXELS), spec=PIXELS, root=str(root))
 
 
+@pytest.mark.slow
 def test_it_finds_the_border_between_land_covers_and_leaves_the_encoder_alone(mixed: Dataset, tmp_path: Path) -> None:
     encoder = untrained(SPEC, CONSTANTS, "float32", torch.device("cpu"))
     before = [parameter.clone() for parameter in encoder.model.parameters()]
@@ -47,6 +48,7 @@ def test_it_finds_the_border_between_land_covers_and_leaves_the_encoder_alone(mi
         torch.testing.assert_close(old, new, rtol=0, atol=0)
 
 
+@pytest.mark.slow
 def test_chance_where_the_masks_know_nothing(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     chips = {}
@@ -62,6 +64,7 @@ def test_chance_where_the_masks_know_nothing(tmp_path: Path) -> None:
     assert found.values["pixel-accuracy"][0] == pytest.approx(0.5, abs=0.1)
 
 
+@pytest.mark.slow
 def test_few_labels_have_names_and_a_seed_repeats(mixed: Dataset, tmp_path: Path) -> None:
     encoder = untrained(SPEC, CONSTANTS, "float32", torch.device("cpu"))
     short = FAST.model_copy(update={"epochs": 1, "shares": (0.1, 1.0), "head": "decoder"})

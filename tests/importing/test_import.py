@@ -24,10 +24,10 @@ Make = Callable[[Path], Path]
 MAKERS: dict[str, Make] = {
     "bigearthnet": layouts.bigearthnet,
     "bigearthnet-v2": layouts.bigearthnet_v2,
-    "dfc2020": layouts.dfc2020,
+    "dfc2020": lambda folder: layouts.dfc2020(folder, size=128),
     "eurosat": layouts.eurosat,
     "fmow-sentinel": layouts.fmow_sentinel,
-    "marida": layouts.marida,
+    "marida": lambda folder: layouts.marida(folder, size=128),
     "oscd": layouts.oscd,
     "sen1floods11": layouts.sen1floods11,
 }
@@ -184,7 +184,7 @@ def test_sen1floods11_without_an_optical_file_has_radar_alone_and_says_so(tmp_pa
 
 
 def test_dfc2020_tiles_overlap_as_the_published_ones_and_leave_two_classes_out(tmp_path: Path) -> None:
-    dataset = imported(tmp_path, "dfc2020")
+    dataset = imported(tmp_path, "dfc2020", layouts.dfc2020)
     tiles = [name.split("_p0")[1] for name in dataset.rows["chip"].to_pylist() if "_test_0_p0_" in name]
     assert sorted(tiles) == sorted(f"_r{r}_c{c}" for r in (0, 80, 160) for c in (0, 80, 160))
     found = chips(dataset)["ROIs0000_test_0_p0_r80_c160"]
@@ -197,12 +197,12 @@ def test_dfc2020_tiles_overlap_as_the_published_ones_and_leave_two_classes_out(t
 
 
 def test_marida_scales_reflectance_and_lacks_one_band(tmp_path: Path) -> None:
-    dataset = imported(tmp_path, "marida", size=256)
+    dataset = imported(tmp_path, "marida", size=128)
     (name, chip), *_ = chips(dataset).items()
     pixels = file(tmp_path / "files/patches" / name.rpartition("_")[0] / f"{name}.tif")
     np.testing.assert_array_equal(chip["s2_10m"][:9], np.rint(np.nan_to_num(pixels[:9]) * 10_000))
     assert (chip["s2_10m"][TWELVE.index("B09")] == 0).all()
-    assert dataset.rows["optical_nodata"][0].as_py() == pytest.approx(1 / 256**2, abs=1e-6)
+    assert dataset.rows["optical_nodata"][0].as_py() == pytest.approx(1 / 128**2, abs=1e-6)
     assert set(np.unique(chip["label"])) == {0, 1, 7}
 
 

@@ -14,6 +14,8 @@ from croma.shards.dataset import open_dataset
 from croma.shards.reader import read_chips, verify
 from tests.importing.layouts import tif
 
+pytestmark = pytest.mark.slow
+
 SPLIT_OF = {"Spain_7370579": "train", "India_900498": "valid", "Ghana_97059": "test", "Paraguay_34417": "test"}
 
 
