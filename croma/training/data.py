@@ -79,9 +79,8 @@ def open_training_data(ref: DatasetRef, spec: TrainSpec) -> TrainingData:
     dataset = open_dataset(ref)
     missing = _wanted(spec) - set(dataset.header.sensors)
     if missing:
-        raise InputError(
-            f"dataset {dataset.ref}: it has no {' and no '.join(sorted(missing))}, which the model looks at"
-        )
+        lacks = " and no ".join(sorted(missing))
+        raise InputError(f"dataset {dataset.ref}: it has no {lacks}, which the model looks at")
     rows = dataset.table("train")
     if not len(rows):
         raise InputError(f"dataset {dataset.ref}: the train split has no chips; build more, or change its split rule")

@@ -14,7 +14,8 @@ from croma.training.data import open_training_data
 from croma.training.spec import TrainSpec
 from tests.importing import layouts
 
-SPEC = TrainSpec.parse({"steps": 200, "global_batch": 4, "augmentation": {"crop": [40, 64]}}, "test")
+PLAIN = {"steps": 200, "global_batch": 4, "augmentation": {"crop": [40, 64]}}
+SPEC = TrainSpec.parse(PLAIN, "test")
 
 
 def test_batches_hold_twelve_bands_at_10_m(tmp_path: Path) -> None:
@@ -35,10 +36,5 @@ def test_a_model_that_looks_at_a_missing_sensor_is_refused(tmp_path: Path) -> No
     ref = import_benchmark("eurosat", layouts.eurosat(tmp_path / "files"), str(tmp_path / "d"), name="d")
     with pytest.raises(InputError, match="no radar, which the model looks at"):
         open_training_data(ref, SPEC)
-    towers = {"kind": "cmid", "model": {"towers": ["optical"]}}
-    single = SPEC.model_copy(update={"objective": TrainSpec.parse({**_plain(), "objective": towers}, "t").objective})
+    single = TrainSpec.parse(PLAIN | {"objective": {"kind": "cmid", "model": {"towers": ["optical"]}}}, "test")
     assert len(open_training_data(ref, single).chips) > 0
-
-
-def _plain() -> dict[str, object]:
-    return {"steps": 200, "global_batch": 4, "augmentation": {"crop": [40, 64]}}
