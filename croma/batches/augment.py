@@ -102,7 +102,7 @@ def _optical(raw: RawBatch, normalisation: Normalisation, window: Window, size: 
     """(b, 12, size, size) from the planes by resolution, not turned yet."""
     planes: list[Tensor] = [raw.radar] * len(SENTINEL_2_L2A.bands)
     for resolution, stored in raw.optical.items():
-        bands = SENTINEL_2_L2A.at(resolution)
+        bands = SENTINEL_2_L2A.channels(resolution, stored.shape[1])
         mean = tuple(normalisation.optical_mean[band] for band in bands)
         std = tuple(normalisation.optical_std[band] for band in bands)
         crop = _crop(stored, window, resolution // 10, largest)
