@@ -1,10 +1,10 @@
 """From stored chips to normalised images, on the device, a whole batch at once.
 
 Every sample is cut to its crop as it is stored, normalised at native resolution, then turned and resized by gathering
-the pixels that are needed: bands of 20 and 60 m are repeated onto the 10 m grid (nearest, so no pixel is invented), the crop of that grid
-is resized bilinearly with half-pixel centres, as the published recipe resizes crops of 264 px chips. Crops shrink by
-at most a factor of 1.5 there, so no anti-aliasing is applied. A sample's result depends on its pixels and its key, on
-nothing else.
+the pixels that are needed: bands of 20 and 60 m are repeated onto the 10 m grid (nearest, so no pixel is invented), the
+crop of that grid is resized bilinearly with half-pixel centres, as the published recipe resizes crops of 264 px chips.
+Crops shrink by at most a factor of 1.5 there, so no anti-aliasing is applied. A sample's result depends on its pixels
+and its key, on nothing else.
 
 Nodata becomes 0 after normalisation, the lowest value, and is interpolated like any other pixel.
 """
