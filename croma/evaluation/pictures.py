@@ -27,6 +27,8 @@ from croma.sensors import Modality
 from croma.shards.reader import read_chips
 
 _MAP_POINTS = 800
+_FEWEST_POINTS = 3
+"""Fewer lie on a line, whatever they are."""
 
 
 def draw_pictures(bench: Bench, source: Source, encoders: Sequence[Encoder], measured: Measured) -> dict[str, Figure]:
@@ -35,7 +37,7 @@ def draw_pictures(bench: Bench, source: Source, encoders: Sequence[Encoder], mea
     pictures = {"scores.png": figures.score_bars(measured.scores, metric), "pairs.png": _pairs(bench)}
     if source.decoder is not None and isinstance(source.model, Croma):
         pictures["reconstructions.png"] = _reconstructions(bench, source, source.model, *source.decoder)
-    if bench.task.score.labels.ndim == 1:
+    if bench.task.score.labels.ndim == 1 and len(bench.task.score.labels) >= _FEWEST_POINTS:
         pictures["embedding-map.png"] = _embedding_map(bench, encoders)
         pictures |= _confusions(bench, measured, _richest(bench, encoders))
     return pictures

@@ -20,12 +20,13 @@ from croma.evaluation import (
 )
 from croma.evaluation.bench import Bench, Outcome, measure_probe
 from croma.evaluation.encoders import Encoder, Network
-from croma.evaluation.problem import Prediction, Problem
+from croma.evaluation.problem import Prediction, Problem, with_few
 from croma.evaluation.spec import (
     Change,
     Extrapolation,
     FineTune,
     FineTuneSegmentation,
+    KMeans,
     Protocol,
     Retrieval,
     Segmentation,
@@ -66,7 +67,12 @@ def measure(bench: Bench, encoder: Encoder, modality: Modality, protocol: Protoc
             return finetune_segmentation.measure(bench, encoder, modality, protocol)
         case _:
             predict = _PROBES[protocol.kind]
-            return measure_probe(bench, encoder, modality, lambda problem, seed: predict(problem, protocol, seed))
+            share = 1.0 if isinstance(protocol, KMeans) else protocol.share
+
+            def answer(problem: Problem, seed: int) -> Prediction:
+                return predict(with_few(problem, share, seed), protocol, seed)
+
+            return measure_probe(bench, encoder, modality, answer)
 
 
 def _measure_sparse(bench: Bench, encoder: Encoder, modality: Modality, protocol: Sparse) -> Outcome:

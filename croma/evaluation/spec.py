@@ -22,6 +22,8 @@ class Knn(Document):
 
     kind: Literal["knn"] = "knn"
     name: ProtocolName = "knn"
+    share: LabelShare = 1.0
+    """As of `linear`."""
     k: int = Field(20, ge=1)
     temperature: Positive = 0.07
 
@@ -31,6 +33,8 @@ class Linear(Document):
 
     kind: Literal["linear"] = "linear"
     name: ProtocolName = "linear"
+    share: LabelShare = 1.0
+    """Of the labels to learn from, at least one of every class. Every one of `seeds` draws its own."""
     inverse_penalties: tuple[Positive, ...] = Field((1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0), min_length=1)
     """scikit-learn's C. All are solved together."""
 
@@ -40,6 +44,8 @@ class Mlp(Document):
 
     kind: Literal["mlp"] = "mlp"
     name: ProtocolName = "mlp"
+    share: LabelShare = 1.0
+    """As of `linear`."""
     hidden: int = Field(2048, ge=1)
     learning_rates: tuple[Positive, ...] = Field((1e-4, 3e-4, 1e-3), min_length=1)
     weight_decay: float = Field(0.01, ge=0)
