@@ -5,6 +5,7 @@ import that was stopped goes on after its last shard; one that is done is found 
 """
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -70,8 +71,8 @@ def import_benchmark(layout: str, folder: Path, uri: str, *, name: str, size: in
         The version that holds all its chips.
 
     Raises:
-        InputError: the folder does not hold this benchmark, the size does not suit it, another dataset is at `uri`, or
-            no image can be used. Nothing is written then.
+        InputError: the folder does not hold this benchmark, the size does not suit it, or another dataset is at `uri`:
+            nothing is written then. Or no image can be used: there is no version then.
     """
     found = benchmarks.open_benchmark(layout, folder)
     size = _checked_size(found, size)
@@ -82,7 +83,15 @@ def import_benchmark(layout: str, folder: Path, uri: str, *, name: str, size: in
         card = _finished(part, uri) or _fill(part, found, uri, size)
         cards.append(card)
         log.info("%s: shard %d of %d: %d chips, %d refused", uri, number, len(plan), card.samples, len(card.rejections))
+    if not any(card.samples for card in cards):
+        raise InputError(_none_usable(folder, cards))
     return seal(uri, cards, {"import": layout, "code": code_version()}, layout)
+
+
+def _none_usable(folder: Path, cards: Sequence[ShardCard]) -> str:
+    refused = [row for card in cards for row in card.rejections]
+    reasons = ", ".join(f"{count} {reason}" for reason, count in Counter(row.reason for row in refused).most_common())
+    return f"{folder}: no image can be used ({reasons}; for example {refused[0].chip}: {refused[0].detail})"
 
 
 def header(found: Benchmark, name: str, size: int) -> Header:

@@ -336,6 +336,14 @@ def test_a_broken_image_goes_to_the_ledger_and_the_others_are_imported(tmp_path:
     assert ledger.counts(dataset.ref.uri) == {"unreadable": 1}
 
 
+def test_a_benchmark_of_broken_images_alone_is_refused_with_an_example(tmp_path: Path) -> None:
+    folder = layouts.eurosat(tmp_path / "files", each=3)
+    for path in folder.rglob("*.tif"):
+        path.write_bytes(b"no image")
+    with pytest.raises(InputError, match=r"no image can be used \(6 unreadable; for example (Forest|SeaLake)_"):
+        import_benchmark("eurosat", folder, str(tmp_path / "d"), name="d")
+
+
 def test_an_import_that_was_stopped_goes_on_after_its_last_shard(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
