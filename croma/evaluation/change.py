@@ -38,7 +38,7 @@ def measure(bench: Bench, encoder: Encoder, modality: Modality, spec: Change) ->
     splits = bench.spec.splits
     parts = ((bench.task.fit, splits.fit), (bench.task.select, splits.select), (bench.task.score, splits.score))
     fit, select, score = (_maps(bench, encoder, modality, part, split, spec) for part, split in parts)
-    seen = {CODES[number] for number in fit.labels.unique().tolist() if number >= 0}
+    seen = {CODES[number] for number in np.unique(fit.labels.numpy()).tolist() if number >= 0}
     names = names_of(bench.dataset.header, CODES)
     if seen != set(CODES):
         raise InputError(f"dataset {bench.dataset.ref}: the pairs of split {splits.fit} have no pixel of both {names}")

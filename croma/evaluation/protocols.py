@@ -62,8 +62,9 @@ def measure(bench: Bench, encoder: Encoder, modality: Modality, protocol: Protoc
         case FineTune():
             return finetune.measure(bench, encoder, modality, protocol) if isinstance(encoder, Network) else None
         case FineTuneSegmentation():
-            tunable = isinstance(encoder, Network)
-            return finetune_segmentation.measure(bench, encoder, modality, protocol) if tunable else None
+            if not isinstance(encoder, Network):
+                return None
+            return finetune_segmentation.measure(bench, encoder, modality, protocol)
         case _:
             predict = _PROBES[protocol.kind]
             share = 1.0 if isinstance(protocol, KMeans) else protocol.share
