@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from deltalake import CommitProperties, DeltaTable, write_deltalake
+from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from croma import storage
@@ -15,6 +15,9 @@ from croma.errors import InputError, TransientError
 
 ATTEMPTS = 50
 """How often a commit is tried when others commit at the same time."""
+
+_KEEP = PostCommitHookProperties(cleanup_expired_logs=False)
+"""Every version stays. Delta's own rule is to forget those older than a month at each hundredth commit."""
 
 
 class Version(NamedTuple):
@@ -46,7 +49,9 @@ def append(address: str, rows: pa.Table, key: str, note: Mapping[str, str]) -> i
         try:
             # No retries inside: a retry would append blindly to what another has just written.
             properties = CommitProperties(custom_metadata={"croma": content}, max_commit_retries=0)
-            write_deltalake(table, new, mode="append", commit_properties=properties)
+            write_deltalake(
+                table, new, mode="append", commit_properties=properties, post_commithook_properties=_KEEP
+            )
         except CommitFailedError:
             continue
         except (DeltaError, OSError) as error:
