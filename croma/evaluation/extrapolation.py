@@ -5,7 +5,7 @@ ALiBi has no learnt positions, so encoders take any size; this measures what it 
 
 from croma.errors import InputError
 from croma.evaluation.bench import Bench, Outcome
-from croma.evaluation.classes import class_names
+from croma.landcover import class_names
 from croma.evaluation.encoders import Encoder
 from croma.evaluation.maps import load_maps, pixel_codes
 from croma.evaluation.segmentation import score_head, train_head

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from croma.chip import Split
 from croma.errors import InputError
-from croma.evaluation.classes import class_names
+from croma.landcover import class_names
 from croma.evaluation.spec import DominantClass, EvalSpec, Target
 from croma.shards.dataset import Dataset
 

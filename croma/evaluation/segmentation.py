@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from croma.evaluation.bench import Bench, Outcome
-from croma.evaluation.classes import class_names
+from croma.landcover import class_names
 from croma.evaluation.encoders import Encoder
 from croma.evaluation.maps import IGNORED, Maps, confusion_by_block, load_maps, pixel_codes, segmentation_values
 from croma.evaluation.metrics import from_confusion

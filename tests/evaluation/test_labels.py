@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from croma.errors import InputError
-from croma.evaluation.classes import class_names
+from croma.landcover import class_names
 from croma.evaluation.labels import keep, make_task
 from croma.evaluation.spec import EvalSpec, PresentClasses
 from croma.shards.dataset import Dataset, open_dataset

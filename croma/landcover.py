@@ -1,0 +1,75 @@
+"""Names and colours of land-cover codes, by the collection that a label layer comes from."""
+
+from collections.abc import Iterable, Mapping
+
+NAMES: Mapping[str, Mapping[int, str]] = {
+    # ESA WorldCover product user manual 2.0, table 1.
+    "esa-worldcover": {
+        10: "tree cover",
+        20: "shrubland",
+        30: "grassland",
+        40: "cropland",
+        50: "built-up",
+        60: "bare or sparse",
+        70: "snow and ice",
+        80: "water",
+        90: "wetland",
+        95: "mangroves",
+        100: "moss and lichen",
+    },
+    # Planetary Computer, io-lulc-annual-v02, `file:values`.
+    "io-lulc-annual-v02": {
+        1: "water",
+        2: "trees",
+        4: "flooded vegetation",
+        5: "crops",
+        7: "built area",
+        8: "bare ground",
+        9: "snow and ice",
+        10: "clouds",
+        11: "rangeland",
+    },
+}
+
+
+COLOURS: Mapping[str, Mapping[int, str]] = {
+    # ESA WorldCover product user manual 2.0, table 1.
+    "esa-worldcover": {
+        10: "#006400",
+        20: "#ffbb22",
+        30: "#ffff4c",
+        40: "#f096ff",
+        50: "#fa0000",
+        60: "#b4b4b4",
+        70: "#f0f0f0",
+        80: "#0064c8",
+        90: "#0096a0",
+        95: "#00cf75",
+        100: "#fae6a0",
+    },
+    # Planetary Computer, io-lulc-annual-v02, `file:values` and the collection's colour map.
+    "io-lulc-annual-v02": {
+        1: "#419bdf",
+        2: "#397d49",
+        4: "#7a87c6",
+        5: "#e49635",
+        7: "#c4281b",
+        8: "#a59b8f",
+        9: "#a8ebff",
+        10: "#616161",
+        11: "#e3e2c3",
+    },
+}
+"""The colours in which the providers draw them."""
+
+
+def class_names(sources: Iterable[str], codes: Iterable[int]) -> tuple[str, ...]:
+    """A name for each code, after the first collection of `sources` that is known; `class 7` where none is."""
+    known = next((NAMES[source] for source in sources if source in NAMES), {})
+    return tuple(known.get(code, f"class {code}") for code in codes)
+
+
+def class_colours(sources: Iterable[str], codes: Iterable[int]) -> tuple[str, ...]:
+    """A colour for each code, as `class_names` has its names; grey where none is known."""
+    known = next((COLOURS[source] for source in sources if source in COLOURS), {})
+    return tuple(known.get(code, "#808080") for code in codes)
