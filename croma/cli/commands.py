@@ -11,7 +11,6 @@ from croma import storage
 from croma.cli import show
 from croma.errors import ContractError, InputError
 from croma.recipes.recipe import Recipe, load_recipe, recipe_names
-from croma.shards import index
 from croma.shards.dataset import open_dataset
 from croma.shards.reader import verify as find_faults
 from croma.shards.ref import DatasetRef
@@ -56,12 +55,17 @@ def inspect(
     dataset: DatasetName,
     verify: Annotated[bool, typer.Option(help="Read every shard and compare checksums.")] = False,
     versions: Annotated[bool, typer.Option(help="List the history.")] = False,
+    report: Annotated[bool, typer.Option(help="Write its report and metadata, unless they are there.")] = False,
 ) -> None:
     """Show what a dataset version is."""
     opened = open_dataset(_ref(dataset, Site.load()))
     show.dataset(opened)
     if versions:
-        show.versions(index.versions(opened.ref.uri))
+        show.versions(opened.ref.uri)
+    if report:
+        from croma.building.describe import describe_version
+
+        show.description(describe_version(opened.ref))
     if verify:
         faults = find_faults(opened)
         if faults:

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from croma.chip import Split
 from croma.errors import InputError
-from croma.landcover import class_names
 from croma.evaluation.spec import DominantClass, EvalSpec, Target
+from croma.landcover import class_names
 from croma.shards.dataset import Dataset
 
 UNLABELLED = "unlabelled"

@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from croma.evaluation.bench import Bench, Outcome
-from croma.landcover import class_names
 from croma.evaluation.encoders import Encoder
 from croma.evaluation.maps import IGNORED, Maps, confusion_by_block, load_maps, pixel_codes, segmentation_values
 from croma.evaluation.metrics import from_confusion
 from croma.evaluation.spec import Segmentation
+from croma.landcover import class_names
 from croma.model.patches import unpatchify
 from croma.sensors import Modality
 

@@ -49,9 +49,7 @@ def append(address: str, rows: pa.Table, key: str, note: Mapping[str, str]) -> i
         try:
             # No retries inside: a retry would append blindly to what another has just written.
             properties = CommitProperties(custom_metadata={"croma": content}, max_commit_retries=0)
-            write_deltalake(
-                table, new, mode="append", commit_properties=properties, post_commithook_properties=_KEEP
-            )
+            write_deltalake(table, new, mode="append", commit_properties=properties, post_commithook_properties=_KEEP)
         except CommitFailedError:
             continue
         except (DeltaError, OSError) as error:

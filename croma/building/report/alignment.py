@@ -1,4 +1,4 @@
-"""Whether the radar and the optical pixels of a chip show the same ground: the shift at which one explains the other best.
+"""Whether radar and optical pixels of a chip show the same ground: the shift at which one explains the other best.
 
 Radar and optical numbers have no common scale, so they are not correlated directly. Instead the radar is fitted by the
 10 m bands and their edges, linearly, at every shift; where the images lie right, the fit is best. One chip may mislead;

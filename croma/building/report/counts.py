@@ -51,13 +51,11 @@ def refusals(ledger: pa.Table) -> list[Json]:
 
 
 def bands(role: Role, statistics: BandStatistics) -> list[Json]:
-    """Every band of a sensor: what it counts, mean, deviation, percentiles, and its histogram where there are pixels."""
+    """Every band of a sensor: its pixels, mean, deviation, percentiles, and the histogram where there are pixels."""
     sensor = SENTINEL_2_L2A if role == "optical" else SENTINEL_1_RTC
     edges = bin_edges(role)
     found = []
-    for number, (band, shares) in enumerate(
-        zip(sensor.bands, percentiles(role, statistics, SHARES), strict=True)
-    ):
+    for number, (band, shares) in enumerate(zip(sensor.bands, percentiles(role, statistics, SHARES), strict=True)):
         histogram = np.array(statistics.histogram[number])
         used = np.flatnonzero(histogram)
         first, last = (int(used[0]), int(used[-1]) + 1) if used.size else (0, 0)
@@ -102,7 +100,7 @@ def _numbers(name: str, title: str, column: Any, rows: pa.Table) -> Json:
     edges = _round_edges(values[known].min(), values[known].max())
     splits = np.asarray(rows["split"])
     counts = {split: np.histogram(values[known & (splits == split)], edges)[0] for split in SPLITS}
-    bars = [
+    bars: list[tuple[str, Mapping[str, float]]] = [
         (f"{low:g}", {split: int(counts[split][n]) for split in SPLITS if counts[split][n]})
         for n, low in enumerate(edges[:-1])
     ]
@@ -137,7 +135,9 @@ def _land_cover(dataset: Dataset) -> Json:
             bars.setdefault(code, {})[split] = round(float(values[codes == code].sum()), 1)
     codes = sorted(bars)
     names, colours = class_names(dataset.header.sources, codes), class_colours(dataset.header.sources, codes)
-    chart = _chart("landcover", "ground by land cover, in chips", zip(names, (bars[code] for code in codes), strict=True))
+    chart = _chart(
+        "landcover", "ground by land cover, in chips", zip(names, (bars[code] for code in codes), strict=True)
+    )
     for bar, colour in zip(chart["bars"], colours, strict=True):
         bar["colour"] = colour
     return chart

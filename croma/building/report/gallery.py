@@ -53,7 +53,7 @@ def _pair(dataset: Dataset, row: Mapping[str, Any], planes: Mapping[str, npt.NDA
 
 
 def composite(fine: npt.NDArray[Any], kind: str) -> Image:
-    """The 10 m bands (B02, B03, B04, B08) in natural colour or false infrared; one scale for all chips, nodata black."""
+    """The 10 m bands (B02, B03, B04, B08) in natural colour or false infrared, one scale for all; nodata is black."""
     shown = fine[list(_COMPOSITES[kind])].astype(np.float32) / _BRIGHT[kind]
     return np.asarray(np.moveaxis(np.clip(shown, 0, 1) ** _GAMMA, 0, 2), np.float32)
 

@@ -95,8 +95,7 @@ def _bands(planes: Planes) -> list[tuple[Band, npt.NDArray[Any]]]:
     """Measured pixels of every band, radar first."""
     optical = optical_by_resolution(planes)
     found = [
-        (band, channel[~np.isnan(channel)])
-        for band, channel in zip(SENTINEL_1_RTC.bands, planes["s1"], strict=True)
+        (band, channel[~np.isnan(channel)]) for band, channel in zip(SENTINEL_1_RTC.bands, planes["s1"], strict=True)
     ]
     for number, band in enumerate(SENTINEL_2_L2A.bands):
         pixels = optical[band.resolution][SENTINEL_2_L2A.at(band.resolution).index(number)]

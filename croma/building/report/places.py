@@ -42,7 +42,14 @@ def places(dataset: Dataset) -> Json:
 
 
 def corners(epsg: npt.NDArray[Any], left: npt.NDArray[Any], top: npt.NDArray[Any], side: float) -> Floats:
-    """Corners of squares in longitude and latitude, from the lower left one counter-clockwise: shape (n, 4, 2)."""
+    """Corners of squares in longitude and latitude, from the lower left one counter-clockwise: shape (n, 4, 2).
+
+    Args:
+        epsg: UTM zones.
+        left: metres, of the top left corners.
+        top: metres.
+        side: metres.
+    """
     found = np.zeros((len(epsg), 4, 2))
     for zone in np.unique(epsg):
         here = epsg == zone
@@ -59,7 +66,7 @@ def _crosses(longitudes: Floats) -> bool:
 
 
 def _places(rows: pa.Table) -> dict[str, npt.NDArray[Any]]:
-    """Each place once: where it is, its split, how many chips it has, and the commonest land cover of its first chip."""
+    """Each place once: where it is, its split, how many chips it has, and the lowest of their labels."""
     columns = rows.select(["epsg", "left", "top", "split", "label"])
     grouped = columns.group_by(["epsg", "left", "top", "split"], use_threads=False).aggregate(
         [([], "count_all"), ("label", "min")]
@@ -97,9 +104,12 @@ def _gathered(squares: Floats, found: dict[str, npt.NDArray[Any]]) -> Json:
     member = member.ravel()
     chips = np.bincount(member, found["chips"], len(used)).astype(np.int64)
     split, label = (_commonest(member, found[name], found["chips"]) for name in ("split", "label"))
-    low = used * width
-    boxes = np.stack([low, low + [width, 0], low + width, low + [0, width]], axis=1)
-    points = [list(each) for each in zip(np.round(boxes, 4).tolist(), *(c.tolist() for c in (split, chips, label)), strict=True)]
+    steps = np.array([[0, 0], [1, 0], [1, 1], [0, 1]])
+    boxes = (used[:, None] + steps) * width
+    points = [
+        list(each)
+        for each in zip(np.round(boxes, 4).tolist(), *(c.tolist() for c in (split, chips, label)), strict=True)
+    ]
     return {"kind": "cells", "points": points, "places": len(squares)}
 
 
@@ -113,8 +123,10 @@ def _commonest(member: npt.NDArray[Any], values: npt.NDArray[Any], weights: npt.
 
 def _tiles(rows: pa.Table, side: float) -> list[Json]:
     """The hull of the chips of each MGRS tile."""
-    grouped = rows.select(["tile", "epsg", "left", "top"]).group_by(["tile", "epsg"]).aggregate(
-        [("left", "min"), ("left", "max"), ("top", "min"), ("top", "max")]
+    grouped = (
+        rows.select(["tile", "epsg", "left", "top"])
+        .group_by(["tile", "epsg"])
+        .aggregate([("left", "min"), ("left", "max"), ("top", "min"), ("top", "max")])
     )
     found = []
     for row in grouped.to_pylist():
