@@ -2,6 +2,7 @@
 
 import json
 import os
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -71,6 +72,24 @@ def inspect(
         if faults:
             raise ContractError("\n".join(faults))
         show.out.print(f"verified: {len(opened.shards())} shards, every checksum agrees")
+
+
+@app.command()
+def vacuum(
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="A name in storage or an address.")],
+    days: Annotated[float, typer.Option(min=0, help="Leave alone what is younger; builds may need it.")] = 7,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove it; without, it is only listed.")] = False,
+) -> None:
+    """Remove what no version of a dataset needs: leftovers of builds that were killed, overtaken or refused."""
+    from croma.building.vacuum import find_waste, remove_waste
+
+    ref, age = _ref(dataset, Site.load()), timedelta(days=days)
+    if ref.version is not None:
+        raise InputError(f"dataset {dataset}: all versions are kept, so name none: {ref.uri}")
+    waste = find_waste(ref.uri, age)
+    if yes:
+        waste = remove_waste(ref.uri, waste, age)
+    show.waste(waste, removed=yes)
 
 
 @app.command()

@@ -12,6 +12,7 @@ from croma.building.describe import Description
 from croma.building.estimate import Estimate
 from croma.building.prepare import Survey
 from croma.building.prices import Prices
+from croma.building.vacuum import Waste
 from croma.chip import SPLITS
 from croma.evaluation.scores import Score, Scorecard
 from croma.sensors import SENTINEL_1_RTC, SENTINEL_2_L2A
@@ -118,6 +119,24 @@ def _times(opened: Dataset) -> list[tuple[str, object]]:
 def _gap(part: object) -> str:
     gaps = pc.abs(part["gap_hours"])  # type: ignore[index]
     return f"{pc.quantile(gaps, 0.5)[0].as_py():.1f} h" if len(gaps) else "-"
+
+
+def waste(found: Sequence[Waste], removed: bool) -> None:
+    """Print what no version needs, by kind, with the largest of each."""
+    if not found:
+        out.print("nothing removed: every file is needed, or too young to tell")
+        return
+    kinds = {one.kind: [each for each in found if each.kind == one.kind] for one in found}
+    entries = {kind: [entry for each in each_kind for entry in each.entries] for kind, each_kind in kinds.items()}
+    table(
+        [
+            (kind, len(of), _size(sum(e.size for e in of)), max(of, key=lambda entry: entry.size).address)
+            for kind, of in entries.items()
+        ],
+        *("kind", "files", "size", "the largest"),
+    )
+    total = _size(sum(entry.size for of in entries.values() for entry in of))
+    out.print(f"removed {total}" if removed else f"{total} could go; nothing is removed without --yes")
 
 
 def plan(survey: Survey, prices: Prices) -> None:
