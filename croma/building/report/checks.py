@@ -22,7 +22,7 @@ Verdict = Literal["passed", "look", "failed", "unknown"]
 
 EXAMPLES = 5
 
-TWICE = 0.5
+TWICE = 0.25
 """Share of green pixels at the darkest number from which an offset was taken off twice."""
 
 CLEAR = 5.0
