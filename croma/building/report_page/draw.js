@@ -72,7 +72,7 @@ const barChart = (chart) => {
       svg("text", { x: LEFT - 6, y: y(tick) + 4, "text-anchor": "end" }, number(tick)));
   }
   const longest = Math.max(...chart.bars.map((bar) => bar.name.length)) * 6.2;
-  const every = Math.ceil(Math.min(longest, 60) / width);
+  const every = Math.ceil(Math.min(longest, 50) / width);
   chart.bars.forEach((bar, place) => {
     const x = LEFT + place * width;
     let below = 0;
