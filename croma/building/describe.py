@@ -18,6 +18,7 @@ from croma.building.report.checks import Check, run_checks
 from croma.building.report.looks import CHIPS, look
 from croma.building.report.page import collect, commit_of, render
 from croma.document import Document
+from croma.errors import InputError
 from croma.shards.dataset import Dataset, open_dataset
 from croma.shards.ref import DatasetRef
 
@@ -49,7 +50,7 @@ def describe_version(ref: DatasetRef, left_out: Mapping[str, int] | None = None,
         chips: how many the checks look at.
 
     Raises:
-        InputError: there is no such version, or it has no chips.
+        InputError: there is no such version, it has no chips, or it was imported.
         ContractError: a chip is damaged.
     """
     dataset = open_dataset(ref)
@@ -58,12 +59,22 @@ def describe_version(ref: DatasetRef, left_out: Mapping[str, int] | None = None,
     if storage.exists(kept):
         return Description.parse({"folder": folder, "checks": json.loads(storage.read(kept))}, kept)
     commit_of(dataset)
+    _check_built(dataset)
     checks = run_checks(dataset.rows, dataset.layout.size, look(dataset, chips))
     storage.write(storage.join(folder, "report.html"), render(collect(dataset, checks, left_out)).encode())
     _publish(dataset, folder, checks)
     # Last: where it is, everything else is.
     storage.write(kept, _json([check.model_dump(mode="json") for check in checks]))
     return Description(folder=folder, checks=checks)
+
+
+def _check_built(dataset: Dataset) -> None:
+    header, rows = dataset.header, dataset.rows
+    unknown = rows["longitude"].null_count + rows["optical_time"].null_count + rows["radar_time"].null_count
+    if len(header.sensors) < 2 or header.normalised or not header.native or unknown:
+        raise InputError(
+            f"{dataset.ref}: it was imported; a report needs pairs of known place and time, as a build makes them"
+        )
 
 
 def _publish(dataset: Dataset, folder: str, checks: tuple[Check, ...]) -> None:

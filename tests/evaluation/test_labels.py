@@ -7,7 +7,7 @@ import pytest
 from croma.errors import InputError
 from croma.evaluation.labels import keep, make_task
 from croma.evaluation.spec import EvalSpec, PresentClasses
-from croma.landcover import class_names
+from croma.shards.classes import class_names
 from croma.shards.dataset import Dataset, open_dataset
 from tests.evaluation.world import labelled_chip, make_dataset, three_classes
 

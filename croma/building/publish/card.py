@@ -8,8 +8,8 @@ from croma.building.publish.sources import Source, sources_of, years
 from croma.building.report.checks import Check
 from croma.building.report.counts import bands
 from croma.chip import SPLITS
-from croma.landcover import class_names
 from croma.sensors import SENTINEL_1_RTC, SENTINEL_2_L2A
+from croma.shards.classes import names_of
 from croma.shards.dataset import Dataset
 from croma.shards.delta import Version
 
@@ -80,7 +80,7 @@ def _land_cover(dataset: Dataset) -> str:
         return ""
     counted = pc.value_counts(pc.drop_null(dataset.rows["label"])).to_pylist()
     found = sorted(((row["values"], row["counts"]) for row in counted), key=lambda pair: -pair[1])
-    names = class_names(dataset.header.sources, [code for code, _ in found])
+    names = names_of(dataset.header, [code for code, _ in found])
     rows = [[code, name, f"{count:,}"] for (code, count), name in zip(found, names, strict=True)]
     return _table(["code", "commonest land cover", "chips"], rows)
 

@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from croma.chip import SPLITS
-from croma.landcover import class_colours, class_names
 from croma.sensors import SENTINEL_1_RTC, SENTINEL_2_L2A, Role
 from croma.shards.card import BandStatistics, bin_edges, percentiles
+from croma.shards.classes import colours_of, names_of
 from croma.shards.dataset import Dataset
 
 Json = dict[str, Any]
@@ -134,7 +134,7 @@ def _land_cover(dataset: Dataset) -> Json:
         for code in np.unique(codes).tolist():
             bars.setdefault(code, {})[split] = round(float(values[codes == code].sum()), 1)
     codes = sorted(bars)
-    names, colours = class_names(dataset.header.sources, codes), class_colours(dataset.header.sources, codes)
+    names, colours = names_of(dataset.header, codes), colours_of(dataset.header, codes)
     chart = _chart(
         "landcover", "ground by land cover, in chips", zip(names, (bars[code] for code in codes), strict=True)
     )

@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,8 +10,8 @@ import numpy.typing as npt
 from matplotlib.image import imsave
 
 from croma.building.report.looks import chosen
-from croma.landcover import class_colours, class_names
-from croma.shards.dataset import Dataset
+from croma.shards.classes import colours_of, names_of
+from croma.shards.dataset import Dataset, Header
 from croma.shards.reader import read_chip
 
 Json = dict[str, Any]
@@ -35,11 +35,11 @@ def gallery(dataset: Dataset, pairs: int = PAIRS) -> list[Json]:
 
 
 def _pair(dataset: Dataset, row: Mapping[str, Any], planes: Mapping[str, npt.NDArray[Any]]) -> Json:
-    fine, sources = planes["s2_10m"], dataset.header.sources
+    fine = planes["s2_10m"]
     pictures = {kind: _jpeg(composite(fine, kind)) for kind in _COMPOSITES} | {"radar": _jpeg(radar(planes["s1"]))}
     if "label" in planes:
-        pictures["land cover"] = _png(_classes(planes["label"], sources))
-    label = class_names(sources, [row["label"]])[0] if row["label"] is not None else None
+        pictures["land cover"] = _png(_classes(planes["label"], dataset.header))
+    label = names_of(dataset.header, [row["label"]])[0] if row["label"] is not None else None
     return {
         "chip": row["chip"],
         "split": row["split"],
@@ -65,10 +65,10 @@ def radar(decibels: npt.NDArray[Any]) -> Image:
     return np.asarray(np.nan_to_num(np.clip(np.stack(shown, axis=2), 0, 1)), np.float32)
 
 
-def _classes(label: npt.NDArray[np.uint8], sources: Sequence[str]) -> Image:
+def _classes(label: npt.NDArray[np.uint8], header: Header) -> Image:
     codes = np.unique(label).tolist()
     table = np.zeros((256, 3), np.float32)
-    for code, colour in zip(codes, class_colours(sources, codes), strict=True):
+    for code, colour in zip(codes, colours_of(header, codes), strict=True):
         table[code] = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)] if code else (0, 0, 0)
     return np.asarray(table[label])
 

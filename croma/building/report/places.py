@@ -10,7 +10,7 @@ from pyproj import Transformer
 
 from croma.chip import SPLITS
 from croma.grid import PIXEL
-from croma.landcover import class_colours, class_names
+from croma.shards.classes import colours_of, names_of
 from croma.shards.dataset import Dataset
 
 Json = dict[str, Any]
@@ -32,7 +32,7 @@ def places(dataset: Dataset) -> Json:
             tile["ring"] = [[longitude % 360, latitude] for longitude, latitude in tile["ring"]]
     drawn = _drawn(squares, found) if len(found["epsg"]) <= POINTS else _gathered(squares, found)
     classes = sorted({code for code in found["label"].tolist() if code})
-    names, colours = class_names(dataset.header.sources, classes), class_colours(dataset.header.sources, classes)
+    names, colours = names_of(dataset.header, classes), colours_of(dataset.header, classes)
     return {
         "splits": list(SPLITS),
         "classes": [list(each) for each in zip(classes, names, colours, strict=True)],

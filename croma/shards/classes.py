@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 
+from croma.shards.dataset import Header
+
 NAMES: Mapping[str, Mapping[int, str]] = {
     # ESA WorldCover product user manual 2.0, table 1.
     "esa-worldcover": {
@@ -62,6 +64,12 @@ COLOURS: Mapping[str, Mapping[int, str]] = {
 }
 """The colours in which the providers draw them."""
 
+PALETTE = (
+    *("#808080", "#4e79a7", "#f28e2b", "#59a14f", "#e15759", "#76b7b2", "#edc948", "#b07aa1", "#ff9da7", "#9c755f"),
+    *("#1b9e77", "#d95f02", "#7570b3", "#e7298a", "#66a61e", "#a6761d", "#1f78b4", "#b2df8a", "#fb9a99"),
+)
+"""For classes that a dataset names itself."""
+
 
 def class_names(sources: Iterable[str], codes: Iterable[int]) -> tuple[str, ...]:
     """A name for each code, after the first collection of `sources` that is known; `class 7` where none is."""
@@ -69,7 +77,14 @@ def class_names(sources: Iterable[str], codes: Iterable[int]) -> tuple[str, ...]
     return tuple(known.get(code, f"class {code}") for code in codes)
 
 
-def class_colours(sources: Iterable[str], codes: Iterable[int]) -> tuple[str, ...]:
-    """A colour for each code, as `class_names` has its names; grey where none is known."""
-    known = next((COLOURS[source] for source in sources if source in COLOURS), {})
-    return tuple(known.get(code, "#808080") for code in codes)
+def names_of(header: Header, codes: Iterable[int]) -> tuple[str, ...]:
+    """A name for each code of a dataset: its own, or that of the collection its labels come from."""
+    wanted = tuple(codes)
+    named = class_names(header.sources, wanted)
+    return tuple(header.classes.get(code, name) for code, name in zip(wanted, named, strict=True))
+
+
+def colours_of(header: Header, codes: Iterable[int]) -> tuple[str, ...]:
+    """A colour for each code of a dataset: that of the collection its labels come from, or one of a palette."""
+    known = next((COLOURS[source] for source in header.sources if source in COLOURS), {})
+    return tuple(known.get(code, PALETTE[code % len(PALETTE)]) for code in codes)
