@@ -28,6 +28,8 @@ class TrainRequest(Document):
     """Address of the MLflow server; None logs nothing."""
     artifacts: str | None = None
     """Where new experiments keep files; None leaves it to the server."""
+    parent: str | None = None
+    """Id of the MLflow run below which this one is shown."""
 
     @property
     def id(self) -> str:
@@ -86,7 +88,13 @@ def train(request: TrainRequest, ray_address: str | None) -> TrainResult:
 
         tracker = Tracker(uri=request.tracking, artifacts=request.artifacts)
     result = run_training(
-        request.spec, request.dataset, request.root, name=request.name, tracker=tracker, ray_address=ray_address
+        request.spec,
+        request.dataset,
+        request.root,
+        name=request.name,
+        tracker=tracker,
+        parent=request.parent,
+        ray_address=ray_address,
     )
     storage.write(request.answer_address, result.to_json())
     return result
