@@ -1,4 +1,4 @@
-"""One pretraining with several learning rates: a run in the tracker, and a nested one below it for each. Needs no torch."""
+"""One pretraining with several learning rates: a run in the tracker, and one below it for each. Needs no torch."""
 
 import logging
 import math
