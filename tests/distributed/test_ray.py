@@ -7,14 +7,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 import ray
-import torch
 from ray.util.state import list_actors
 
 from croma.errors import ContractError
@@ -25,6 +24,7 @@ from croma.tracking import local_tracker, read_runs
 from croma.training.spec import TrainResult
 from tests.datasets import write_dataset
 from tests.distributed.driver import STEPS, pretrain
+from tests.distributed.runs import assert_same_weights, curve, saved, wait_for
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
 
@@ -54,18 +54,6 @@ def straight(cluster: None, root: str, dataset: str) -> TrainResult:
     return pretrain(root, dataset, "straight")
 
 
-def curve(root: str, result: TrainResult) -> dict[int, float]:
-    assert result.tracking is not None
-    history = read_history(local_tracker(Path(root) / "home"), result.tracking, "train/loss")
-    assert len(history) == len(dict(history)), "a step stands twice"
-    return dict(history)
-
-
-def assert_same_weights(one: TrainResult, other: TrainResult) -> None:
-    a, b = (load_weights(Path(result.weights))[0].state_dict() for result in (one, other))
-    assert all(torch.equal(a[name], b[name]) for name in a)
-
-
 def test_a_run_leaves_weights_and_a_record(root: str, dataset: str, straight: TrainResult) -> None:
     assert straight.trained.step == STEPS
     assert straight.trained.workers == 2
@@ -88,20 +76,6 @@ def test_a_finished_run_is_found(root: str, dataset: str, straight: TrainResult)
     assert pretrain(root, dataset, "straight", workers=1, micro_batch=2) == straight
     assert time.monotonic() - began < 10
     assert len(read_runs(local_tracker(Path(root) / "home"), "straight")) == 1
-
-
-def saved(root: str, name: str) -> int:
-    """The newest checkpoint of a run so far."""
-    manifests = Path(root).glob(f"runs/{name}-*/checkpoints/*/manifest.json")
-    return max((int(path.parent.name) for path in manifests), default=0)
-
-
-def wait_for(condition: Callable[[], Any], seconds: float = 240) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "it never happened"
-        time.sleep(0.02)
-    return found
 
 
 def worker_pids() -> list[int]:
