@@ -1,7 +1,9 @@
 """The same chips in every form that the loaders of `benchmarks.loaders` read: bands as stored, uncompressed."""
 
+import importlib
 import json
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +19,16 @@ Planes = dict[str, npt.NDArray[Any]]
 
 PER_SHARD = 256
 """Chips of a shard, of an MDS file, of a litdata chunk, of a Zarr shard."""
+FOLDERS = {"streaming": "mds"}
+"""Of a package's form, where it has another name."""
 TYPES = {"s1": np.float16, "s2_10m": np.uint16, "s2_20m": np.uint16, "s2_60m": np.uint16}
 
 
 def make(folder: Path, shards: int, size: int = 120) -> None:
     """Write all forms below `folder`, unless they are there: `shards` × `PER_SHARD` chips of noise, `size` px."""
-    done, wanted = folder / "forms.json", json.dumps([shards, size])
+    writers = {"streaming": _mds, "litdata": _litdata, "zarr": _zarr}
+    here = [module for module in writers if importable(module)]
+    done, wanted = folder / "forms.json", json.dumps([shards, size, here])
     if done.exists() and done.read_text() == wanted:
         return
     shutil.rmtree(folder, ignore_errors=True)
@@ -31,12 +37,23 @@ def make(folder: Path, shards: int, size: int = 120) -> None:
     dataset = open_dataset(DatasetRef(uri=uri))
     rows = dataset.table("train").to_pylist()
     chips = [{name: np.asarray(planes[name]) for name in TYPES} for planes in read_chips(dataset, rows)]
-    for name, write in {"mds": _mds, "litdata": _litdata, "zarr": _zarr}.items():
-        try:
-            write(folder / name, chips)
-        except ImportError:  # the table names what is not installed
-            continue
+    for module in here:
+        writers[module](folder / FOLDERS.get(module, module), chips)
     done.write_text(wanted)
+
+
+def importable(module: str) -> bool:
+    """Whether a package is installed and loads; says why one that is installed does not."""
+    try:
+        importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name != module.partition(".")[0]:
+            print(f"{module} is left out: {error}", file=sys.stderr)
+        return False
+    except Exception as error:  # noqa: BLE001 - a torchvision made for another torch raises RuntimeError
+        print(f"{module} is left out: {error}", file=sys.stderr)
+        return False
+    return True
 
 
 def _mds(folder: Path, chips: list[Planes]) -> None:

@@ -6,7 +6,6 @@ in memory already (the page cache); over the network every loader starts cold, f
 """
 
 import argparse
-import importlib.util
 import json
 import os
 import platform
@@ -24,7 +23,7 @@ from typing import Any
 
 from benchmarks import object_store
 from benchmarks.build import REPOSITORY, machine_facts
-from benchmarks.forms import PER_SHARD, make
+from benchmarks.forms import PER_SHARD, importable, make
 from benchmarks.loaders import BUCKET, LOADERS, NEEDS, Job
 
 DELAY = 0.02
@@ -37,8 +36,7 @@ STREAMED = [name for name in LOADERS if name not in ("preadv", "webdataset float
 
 def installed(name: str) -> bool:
     """Whether what a loader compares with is here."""
-    module = NEEDS.get(name, name)
-    return name in ("ours", "preadv", "ours, first reads") or importlib.util.find_spec(module) is not None
+    return name.partition(",")[0] in ("ours", "preadv") or importable(NEEDS.get(name, name))
 
 
 def measure(name: str, job: dict[str, Any], limit: float) -> dict[str, Any]:
