@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from prefect import flow, runtime, task
+from prefect import flow, get_run_logger, runtime, task
 
 from croma.shards.dataset import open_dataset
 from croma.shards.ref import DatasetRef
@@ -44,7 +44,8 @@ def run_training(name: str, spec: TrainSpec, dataset: DatasetRef, site: Site, pa
 
     request = training_request(name, spec, dataset, site, parent)
     if site.ray.startswith("http"):
-        return job.train_on_cluster(request, site.ray, {"flow_run": str(runtime.flow_run.id)})
+        notes = {"flow_run": str(runtime.flow_run.id)}
+        return job.train_on_cluster(request, site.ray, notes, get_run_logger().info)
     return job.train(request, site.ray or None)
 
 

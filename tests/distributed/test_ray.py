@@ -16,6 +16,7 @@ import pytest
 import ray
 from ray.util.state import list_actors
 
+from croma.cluster import run_job
 from croma.errors import ContractError
 from croma.evaluation.history import read_history
 from croma.model.weights import load_weights
@@ -42,14 +43,14 @@ def dataset(root: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[None]:
-    ray.init(num_cpus=2, include_dashboard=True, dashboard_host="127.0.0.1")
-    yield
+def cluster() -> Iterator[str]:
+    """The address of the dashboard of a cluster that this process is in."""
+    yield f"http://{ray.init(num_cpus=2, include_dashboard=True, dashboard_host='127.0.0.1').dashboard_url}"
     ray.shutdown()
 
 
 @pytest.fixture(scope="module")
-def straight(cluster: None, root: str, dataset: str) -> TrainResult:
+def straight(cluster: str, root: str, dataset: str) -> TrainResult:
     """A run that nobody disturbed."""
     return pretrain(root, dataset, "straight")
 
@@ -86,6 +87,17 @@ def worker_pids() -> list[int]:
 def in_background(root: str, dataset: str, name: str, **resources: Any) -> subprocess.Popen[str]:
     words = [sys.executable, "-m", "tests.distributed.driver", root, dataset, name, json.dumps(resources)]
     return subprocess.Popen(words, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True)
+
+
+def test_a_job_tells_its_lines_while_it_runs(cluster: str) -> None:
+    """Every line once, in order, the first before the job is over."""
+    heard: list[tuple[float, str]] = []
+    code = "import time; print('first', flush=True); time.sleep(8); print('a\\nb', flush=True); print('last')"
+    run_job(cluster, "tells", ["python", "-c", code], tell=lambda line: heard.append((time.monotonic(), line)))
+    lines = [line for _, line in heard if line in ("first", "a", "b", "last")]
+    assert lines == ["first", "a", "b", "last"]
+    when = {line: moment for moment, line in heard}
+    assert when["last"] - when["first"] > 4
 
 
 def test_a_killed_worker_changes_nothing(root: str, dataset: str, straight: TrainResult) -> None:
@@ -132,7 +144,7 @@ def stepping(root: str, name: str) -> bool:
     return any(read_history(tracker, run.id, "train/loss") for run in read_runs(tracker, name))
 
 
-def test_an_error_that_would_come_again_ends_the_run(root: str, dataset: str, tmp_path: Path, cluster: None) -> None:
+def test_an_error_that_would_come_again_ends_the_run(root: str, dataset: str, tmp_path: Path, cluster: str) -> None:
     spoiled = str(tmp_path / "spoiled")
     shutil.copytree(dataset, spoiled)
     shard = next(Path(spoiled).glob("shards/train/*.tar"))
