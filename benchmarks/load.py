@@ -9,17 +9,18 @@ import argparse
 import json
 import os
 import platform
-import resource
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import median
 from typing import Any
+
+import psutil
 
 from benchmarks import object_store
 from benchmarks.build import REPOSITORY, machine_facts
@@ -67,17 +68,19 @@ def run(text: str) -> None:
         samples += len(next(iter(batch.values())))
         if time.perf_counter() - began > wanted["limit"]:
             break
-    seconds = time.perf_counter() - began
-    del batches  # ends its processes, whose time counts
+    seconds, busy = time.perf_counter() - began, cpu_seconds() - busy
     facts = {"samples": samples, "seconds": seconds, "first_batch": waited, "cold_seconds": waited + seconds}
-    print(json.dumps({**facts, "cold_samples": first + samples, "cpu": cpu_seconds() - busy}), flush=True)
+    print(json.dumps({**facts, "cold_samples": first + samples, "cpu": busy}), flush=True)
     os._exit(0)  # some peers leave threads that do not end
 
 
 def cpu_seconds() -> float:
-    """Of this process and of its children that have ended."""
-    kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    return sum(use.ru_utime + use.ru_stime for use in map(resource.getrusage, kinds))
+    """Of this process and its children, those that run and those that have ended."""
+    total, this = 0.0, psutil.Process()
+    for process in (this, *this.children(recursive=True)):
+        with suppress(psutil.NoSuchProcess):
+            total += sum(process.cpu_times()[:4])  # user, system, and both of children that have ended
+    return total
 
 
 def _credentials(store: str) -> dict[str, str]:

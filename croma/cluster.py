@@ -139,17 +139,25 @@ def _read_log(client: JobSubmissionClient, job: str, tell: Callable[[str], None]
             for line in lines:
                 position += 1
                 if position > told:
-                    log.info("%s", line)
-                    if tell is not None:
-                        tell(line)
-            told = max(told, position)
+                    told = position
+                    _say(line, tell)
+        if rest:
+            _say(rest, tell)
 
     while True:
         try:
-            return asyncio.run(read())
+            asyncio.run(read())
         except (ClientError, RuntimeError, OSError):  # the head is away, or the job has not begun to write
             if over.wait(_POLL_SECONDS):
-                return None
+                return
+        else:
+            return
+
+
+def _say(line: str, tell: Callable[[str], None] | None) -> None:
+    log.info("%s", line)
+    if tell is not None:
+        tell(line)
 
 
 def _last_words(client: JobSubmissionClient, job: str) -> str:
