@@ -12,6 +12,7 @@ from croma import storage
 from croma.cli import show
 from croma.errors import ContractError, InputError
 from croma.recipes.recipe import Recipe, load_recipe, recipe_names
+from croma.recipes.sweep import load_sweep
 from croma.shards.dataset import open_dataset
 from croma.shards.reader import verify as find_faults
 from croma.shards.ref import DatasetRef
@@ -131,6 +132,21 @@ def pretrain(
 
 
 @app.command()
+def sweep(
+    sweep: Annotated[str, typer.Argument(metavar="SWEEP", help="A YAML file, or the name of one that comes along.")],
+    dataset: Annotated[str, typer.Option(help="Dataset version to learn from; the newest of the recipe's.")] = "",
+) -> None:
+    """Pretrain a recipe with several learning rates, nested below one MLflow run; begun again it goes on."""
+    plan = load_sweep(sweep)
+    recipe, site = load_recipe(plan.recipe), _site()
+    ref = open_dataset(_ref(dataset or recipe.dataset.name, site)).ref
+    from croma.training.sweep import shortened
+    from flows.sweep import sweep as flow
+
+    show.sweep(flow(plan.name, shortened(recipe.pretrain, plan.steps), plan.rates, ref, site))
+
+
+@app.command()
 def evaluate(
     recipe: RecipeName,
     weights: Annotated[str, typer.Option(help="Address of a weights folder that a run has left.")],
@@ -199,9 +215,9 @@ def schema(site: Annotated[bool, typer.Option(help="Of the site's variables inst
 
 @app.command()
 def recipes() -> None:
-    """List the recipes that come along."""
-    for name in recipe_names():
-        show.out.print(name)
+    """List the recipes that come along, and the sweeps."""
+    for line in (*recipe_names(), *(f"{name}  (croma sweep)" for name in recipe_names("sweeps"))):
+        show.out.print(line)
 
 
 @app.command()

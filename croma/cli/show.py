@@ -20,6 +20,7 @@ from croma.sensors import SENTINEL_1_RTC, SENTINEL_2_L2A, Role
 from croma.shards import index, ledger
 from croma.shards.dataset import Dataset, open_dataset
 from croma.training.spec import TrainResult
+from croma.training.sweep import SweepResult
 from flows.site import Site
 
 if TYPE_CHECKING:
@@ -217,6 +218,13 @@ def training(result: TrainResult) -> None:
             ("weights", result.weights),
         ]
     )
+
+
+def sweep(result: SweepResult) -> None:
+    """Print what came of each learning rate, and the best one."""
+    rows = [(f"{t.rate:g}", f"{t.loss:.4f}" if t.loss is not None else "-", t.run or t.problem) for t in result.trials]
+    table(rows, "learning rate", "loss", "run")
+    out.print(f"best: {result.best.rate:g}" if result.best else "none came to its end")
 
 
 def scores(card: Scorecard) -> None:
