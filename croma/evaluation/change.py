@@ -14,7 +14,6 @@ from torch import Tensor
 
 from croma.errors import InputError
 from croma.evaluation.bench import Bench, Outcome
-from croma.evaluation.classes import names_of
 from croma.evaluation.embed import embed
 from croma.evaluation.encoders import Encoder
 from croma.evaluation.labels import Labelled, hash_ranks
@@ -23,6 +22,7 @@ from croma.evaluation.metrics import Floats
 from croma.evaluation.segmentation import at_shares, score_head, train_head
 from croma.evaluation.spec import Change, Segmentation
 from croma.sensors import Modality
+from croma.shards.classes import names_of
 
 CHANGED = 2
 """Code of pixels that changed; 1 is of those that did not."""
