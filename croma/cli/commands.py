@@ -10,6 +10,7 @@ import typer
 from croma import storage
 from croma.cli import show
 from croma.errors import ContractError, InputError
+from croma.recipes.comparison import load_comparison
 from croma.recipes.recipe import Recipe, load_recipe, recipe_names
 from croma.shards import index
 from croma.shards.dataset import open_dataset
@@ -106,6 +107,21 @@ def run(recipe: RecipeName) -> None:
 
 
 @app.command()
+def compare(
+    comparison: Annotated[
+        str, typer.Argument(metavar="COMPARISON", help="A YAML file, or the name of one that comes along.")
+    ],
+    dataset: Annotated[str, typer.Option(help="Labelled dataset version; the newest of the comparison's.")] = "",
+) -> None:
+    """Pretrain several methods within equal budgets, judge all by one suite, and write one review."""
+    loaded, site = load_comparison(comparison), _site()
+    ref = open_dataset(_ref(dataset or loaded.dataset, site)).ref
+    from flows.compare import compare as flow
+
+    show.comparison(flow(loaded, ref, site))
+
+
+@app.command()
 def demo(
     home: Annotated[Path, typer.Option(help="Where the demo keeps everything it makes.")] = Path(".croma"),
 ) -> None:
@@ -151,9 +167,9 @@ def schema(site: Annotated[bool, typer.Option(help="Of the site's variables inst
 
 @app.command()
 def recipes() -> None:
-    """List the recipes that come along."""
-    for name in recipe_names():
-        show.out.print(name)
+    """List the recipes that come along, and the comparisons."""
+    for line in (*recipe_names(), *(f"{name}  (croma compare)" for name in recipe_names("compare"))):
+        show.out.print(line)
 
 
 @app.command()

@@ -24,7 +24,7 @@ def measure(bench: Bench, encoder: Encoder, modality: Modality, spec: Extrapolat
     if not sizes:
         raise InputError(f"dataset {bench.dataset.ref}: chips of {chip} px hold none of the sizes {list(spec.sizes)}")
     limit, base = spec.segmentation.chips, encoder.image_size
-    codes = pixel_codes(bench, limit, base)
+    codes = pixel_codes(bench, limit, base, spec.segmentation.told)
     fit, select = (
         load_maps(bench, encoder, modality, part, codes, limit, base) for part in (bench.task.fit, bench.task.select)
     )

@@ -39,7 +39,7 @@ class Head(NamedTuple):
 
 def measure(bench: Bench, encoder: Encoder, modality: Modality, spec: Segmentation) -> Outcome:
     """miou, pixel-accuracy and macro-f1 over the labelled pixels of the scored chips."""
-    codes = pixel_codes(bench, spec.chips, encoder.image_size)
+    codes = pixel_codes(bench, spec.chips, encoder.image_size, spec.told)
     parts = bench.task.fit, bench.task.select, bench.task.score
     fit, select, score = (
         load_maps(bench, encoder, modality, part, codes, spec.chips, encoder.image_size) for part in parts

@@ -81,6 +81,8 @@ class Segmentation(Document):
     name: ProtocolName = "segmentation"
     head: Literal["linear", "decoder"] = "linear"
     """`linear`: one matrix from a patch's encoding to its pixels. `decoder`: upsampling convolutions over patches."""
+    told: tuple[Annotated[int, Field(ge=1, le=255)], ...] = ()
+    """Codes of classes that are told from the rest, as water is from land: [80] of WorldCover. Empty: every class."""
     chips: int = Field(500, ge=1)
     """At most this many of each split: patch encodings are large."""
     learning_rates: tuple[Positive, ...] = Field((1e-3, 3e-3), min_length=1)

@@ -12,6 +12,7 @@ from tests.objectives.contract import ObjectiveContract, train, whole
 
 VIT = TowersSpec(towers=("optical",), dim=48, depth=2, heads=4, patch=4, image=(24, 16))
 RESNET = TowersSpec(towers=("joint",), backbone="resnet", width=8, blocks=(1, 1), patch=8, image=(24, 16))
+SWIN = TowersSpec(towers=("optical",), backbone="swin", width=32, blocks=(2, 2), patch=8, image=(24, 16))
 SMALL = CmidSpec(model=VIT, mask_patch=8, hidden=32, projection=16, queue=64, prototypes=24, matches=6)
 
 
@@ -42,6 +43,14 @@ class TestBothSensorsWithResNet(CmidContract):
     @classmethod
     def build(cls) -> Cmid:
         return seeded(replace(SMALL, model=RESNET))
+
+
+class TestSwin(CmidContract):
+    test_two_processes_give_the_gradient_of_one = None  # what is shared does not depend on the network
+
+    @classmethod
+    def build(cls) -> Cmid:
+        return seeded(replace(SMALL, model=SWIN))
 
 
 def test_the_teacher_starts_as_the_student_and_follows_it_slowly() -> None:
