@@ -121,15 +121,16 @@ def _parts(size: Pair, padding: Pair, shift: Pair, side: int, device: torch.devi
 
 def _cut(cells: Tensor, side: int) -> Tensor:
     """(b, height, width, D) to windows (b · windows, side², D)."""
-    cells = cells.unflatten(2, (-1, side)).unflatten(1, (-1, side))
-    return cells.transpose(2, 3).flatten(3, 4).flatten(0, 2)
+    count, height, width, dim = cells.shape
+    cut = cells.reshape(count, height // side, side, width // side, side, dim)
+    return cut.transpose(2, 3).reshape(-1, side * side, dim)
 
 
 def _join(windows: Tensor, height: int, width: int) -> Tensor:
     """What `_cut` has cut, (b, height, width, D)."""
     side = round(windows.shape[1] ** 0.5)
-    cells = windows.unflatten(1, (side, side)).unflatten(0, (-1, height // side, width // side))
-    return cells.transpose(2, 3).flatten(3, 4).flatten(1, 2)
+    cut = windows.reshape(-1, height // side, width // side, side, side, windows.shape[2])
+    return cut.transpose(2, 3).reshape(len(cut), height, width, windows.shape[2])
 
 
 def _initialise(module: nn.Module) -> None:
