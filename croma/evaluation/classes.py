@@ -32,11 +32,7 @@ NAMES: Mapping[str, Mapping[int, str]] = {
 }
 
 
-REST = 256
-"""Stands for all codes that are not told apart; no label is so large."""
-
-
 def class_names(sources: Iterable[str], codes: Iterable[int]) -> tuple[str, ...]:
     """A name for each code, after the first collection of `sources` that is known; `class 7` where none is."""
     known = next((NAMES[source] for source in sources if source in NAMES), {})
-    return tuple("rest" if code == REST else known.get(code, f"class {code}") for code in codes)
+    return tuple(known.get(code, f"class {code}") for code in codes)

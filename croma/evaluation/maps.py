@@ -12,7 +12,7 @@ from torch import Tensor
 from croma.errors import InputError
 from croma.evaluation import metrics
 from croma.evaluation.bench import Bench
-from croma.evaluation.classes import REST
+from croma.evaluation.classes import class_names
 from croma.evaluation.embed import embed
 from croma.evaluation.encoders import Encoder
 from croma.evaluation.labels import Labelled, sample
@@ -22,6 +22,9 @@ from croma.shards.reader import read_chips
 
 IGNORED = -1
 """Class number of pixels that are not labelled, or whose class the fit split has not."""
+
+REST = 256
+"""Stands for all codes that are not told apart; no label is so large."""
 
 
 class Maps(NamedTuple):
@@ -74,6 +77,12 @@ def pixel_codes(bench: Bench, limit: int, size: int, told: Sequence[int] = ()) -
             f"from the rest; there are {list(codes)}"
         )
     return (*told, REST) if told else codes
+
+
+def names_of_pixels(bench: Bench, codes: Sequence[int]) -> tuple[str, ...]:
+    """A name for each of the codes that `pixel_codes` gave."""
+    names = class_names(bench.dataset.header.sources, codes)
+    return tuple("rest" if code == REST else name for code, name in zip(codes, names, strict=True))
 
 
 def label_images(dataset: Dataset, rows: pa.Table, size: int) -> npt.NDArray[np.uint8]:

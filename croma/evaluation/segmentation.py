@@ -12,9 +12,16 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from croma.evaluation.bench import Bench, Outcome
-from croma.evaluation.classes import class_names
 from croma.evaluation.encoders import Encoder
-from croma.evaluation.maps import IGNORED, Maps, confusion_by_block, load_maps, pixel_codes, segmentation_values
+from croma.evaluation.maps import (
+    IGNORED,
+    Maps,
+    confusion_by_block,
+    load_maps,
+    names_of_pixels,
+    pixel_codes,
+    segmentation_values,
+)
 from croma.evaluation.metrics import from_confusion
 from croma.evaluation.spec import Segmentation
 from croma.model.patches import unpatchify
@@ -45,7 +52,7 @@ def measure(bench: Bench, encoder: Encoder, modality: Modality, spec: Segmentati
         load_maps(bench, encoder, modality, part, codes, spec.chips, encoder.image_size) for part in parts
     )
     head = train_head(fit, select, len(codes), spec, bench.spec.seeds[0])
-    return score_head(bench, head, score, class_names(bench.dataset.header.sources, codes))
+    return score_head(bench, head, score, names_of_pixels(bench, codes))
 
 
 def score_head(bench: Bench, head: Head, score: Maps, classes: Sequence[str]) -> Outcome:
