@@ -12,11 +12,9 @@ from croma.building.fill import fill
 from croma.building.prepare import prepare, read_plan
 from croma.building.seal import seal
 from croma.building.spec import BuildSpec
-from croma.evaluation import suite
 from croma.evaluation.embed import embed
 from croma.evaluation.encoders import Network
 from croma.evaluation.sources import open_weights
-from croma.evaluation.spec import EvalSpec
 from croma.shards.dataset import Dataset, open_dataset
 from croma.simulate.server import serve
 from croma.training.spec import TrainRun, TrainSpec
@@ -26,8 +24,6 @@ from croma.training.worker import train_here
 pytestmark = pytest.mark.slow
 
 RECIPE = yaml.safe_load((Path(__file__).parent / "bigearthnet.yaml").read_text())
-SPLITS = {"split": {"block_km": 12, "val": 0.25, "test": 0.25}, "seed": 13}
-"""Of the four chips two are to learn from, one is to select by, one to score."""
 VIT = {"dim": 48, "depth": 2, "heads": 4, "image": 120}
 SWIN = {"backbone": "swin", "width": 32, "blocks": [1, 1], "patch": 8, "image": 120}
 HEADS = {"hidden": 64, "projection": 32, "queue": 64, "prototypes": 32}
@@ -44,7 +40,7 @@ METHODS: dict[str, dict[str, Any]] = {
 def dataset(real_samples: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dataset]:
     uri = str(tmp_path_factory.mktemp("bigearthnet"))
     with serve(real_samples / "bigearthnet") as address:
-        spec = BuildSpec.parse(RECIPE["dataset"] | SPLITS, "bigearthnet")
+        spec = BuildSpec.parse(RECIPE["dataset"] | {"split": {"val": 0, "test": 0}}, "bigearthnet")
         prepared = prepare(spec, address, uri)
         cards = [fill(read_plan(prepared.plan, shard), uri) for shard in prepared.shards]
         yield open_dataset(seal(uri, cards, {}))
@@ -64,7 +60,3 @@ def test_end_to_end(method: str, dataset: Dataset, tmp_path: Path) -> None:
         assert len(vectors) == dataset.rows.num_rows == 4
         assert vectors.isfinite().all()
         assert (torch.pdist(vectors) > 1e-4).all(), "chips of different places look alike"
-    if {"radar", "optical"} <= set(encoder.modalities):
-        judged = EvalSpec.parse(RECIPE["evaluate"] | {"modalities": ["radar", "optical"]}, "real")
-        card = suite.evaluate(judged, run.weights, dataset.ref, str(tmp_path), name="real")
-        assert card.find("retrieval/radar/recall-at-1") is not None
