@@ -12,7 +12,7 @@ from torch import Tensor
 from croma.errors import InputError
 from croma.evaluation import metrics
 from croma.evaluation.bench import Bench
-from croma.evaluation.classes import class_names
+from croma.evaluation.classes import names_of
 from croma.evaluation.embed import embed
 from croma.evaluation.encoders import Encoder
 from croma.evaluation.labels import Labelled, sample
@@ -54,8 +54,8 @@ def load_maps(
     finite = tokens.isfinite().all(2).all(1)
     if not finite.any():
         raise InputError(f"no finite {modality} patch encoding of {encoder.name}")
-    labels = _numbered(label_images(bench.dataset, rows, size), codes)
-    block = _block_on(bench, rows) if part is bench.task.score else np.zeros(rows.num_rows, np.int64)
+    labels = numbered(label_images(bench.dataset, rows, size), codes)
+    block = blocks_of(bench, rows) if part is bench.task.score else np.zeros(rows.num_rows, np.int64)
     return Maps(tokens[finite], labels[finite], block[finite.numpy()])
 
 
@@ -81,7 +81,7 @@ def pixel_codes(bench: Bench, limit: int, size: int, told: Sequence[int] = ()) -
 
 def names_of_pixels(bench: Bench, codes: Sequence[int]) -> tuple[str, ...]:
     """A name for each of the codes that `pixel_codes` gave."""
-    names = class_names(bench.dataset.header.sources, codes)
+    names = names_of(bench.dataset.header, codes)
     return tuple("rest" if code == REST else name for code, name in zip(codes, names, strict=True))
 
 
@@ -115,14 +115,18 @@ def _middle(plane: npt.NDArray[Any], size: int) -> npt.NDArray[np.uint8]:
     return np.asarray(crop[np.ix_(nearest, nearest)], np.uint8)
 
 
-def _numbered(images: npt.NDArray[np.uint8], codes: Sequence[int]) -> Tensor:
+def numbered(images: npt.NDArray[np.uint8], codes: Sequence[int]) -> Tensor:
+    """Codes of pixels as class numbers, int64: `IGNORED` for nodata and for what is not among `codes`.
+
+    Where `REST` is among them, every other code is of that class.
+    """
     table = np.full(REST + 1, IGNORED, np.int64)
     table[1:] = codes.index(REST) if REST in codes else IGNORED
     table[list(codes)] = range(len(codes))
     return torch.from_numpy(table[images])
 
 
-def _block_on(bench: Bench, rows: pa.Table) -> metrics.Ints:
+def blocks_of(bench: Bench, rows: pa.Table) -> metrics.Ints:
     """The bench's block numbers of some of its scored chips."""
     numbers = dict(zip(bench.task.score.rows["chip"].to_pylist(), bench.block, strict=True))
     return np.array([numbers[chip] for chip in rows["chip"].to_pylist()], np.int64)
