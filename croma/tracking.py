@@ -397,6 +397,12 @@ def read_runs(tracker: Tracker, experiment: str, tags: Mapping[str, str] | None 
     return records
 
 
+def rename_run(tracker: Tracker, run_id: str, name: str) -> None:
+    """Give a run the name that lists show."""
+    with door(f"naming the run {name}"):
+        tracker.client.update_run(run_id, name=name)
+
+
 def read_run(tracker: Tracker, run_id: str) -> RunRecord:
     """The run of this id.
 

@@ -20,9 +20,11 @@ def evaluate(name: str, spec: EvalSpec, weights: str, dataset: DatasetRef, site:
 
 
 @task(task_run_name="evaluate-{name}", **TRANSIENT)
-def score(name: str, spec: EvalSpec, weights: str, dataset: DatasetRef, site: Site) -> Scorecard:
-    """Embed, probe, draw, judge, register."""
+def score(
+    name: str, spec: EvalSpec, weights: str, dataset: DatasetRef, site: Site, rival: str | None = None
+) -> Scorecard:
+    """Embed, probe, draw, judge, register; beside a `rival`, weights to compare with, nothing is registered."""
     # Loads torch, which a flow that only submits or schedules must not need.
     from croma.evaluation import suite
 
-    return suite.evaluate(spec, weights, dataset, site.root, name=name, tracker=site.tracker)
+    return suite.evaluate(spec, weights, dataset, site.root, name=name, tracker=site.tracker, rival=rival)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from croma.building.describe import Description
     from croma.building.prepare import Prepared, Survey
     from croma.evaluation.scores import Scorecard
+    from croma.recipes.comparison import Compared
 
 log = logging.getLogger(__name__)
 
@@ -85,6 +86,26 @@ def publish_scores(name: str, scorecard: "Scorecard") -> None:
     heading = "passed" if verdict.passed else "refused"
     text = f"## {name}: {heading}\n\n{_markdown(['asked', 'found', ''], rows)}"
     create_markdown_artifact(key=f"verdict-{_key(name)}", description=f"Verdict, {name}", markdown=text)
+
+
+def publish_comparison(compared: "Compared") -> None:
+    """Every method within every budget: first metric of each probe, and how far it lies above the reference."""
+    table = [
+        {
+            "budget": entry.budget,
+            "method": entry.method,
+            "samples": entry.samples,
+            "petaflops": round(entry.petaflops, 2),
+            "score": score.key,
+            "value": round(score.value, 3),
+            "low": score.low,
+            "high": score.high,
+            f"above {compared.reference}": None if (above := entry.margin(score, "champion")) is None else above.value,
+        }
+        for entry in compared.entries
+        for score in entry.headlines
+    ]
+    create_table_artifact(key=f"comparison-{compared.name}", description=f"Comparison {compared.name}", table=table)
 
 
 def _counts(ref: DatasetRef) -> list[tuple[str, int]]:

@@ -11,6 +11,7 @@ import typer
 from croma import storage
 from croma.cli import show
 from croma.errors import ContractError, InputError
+from croma.recipes.comparison import load_comparison
 from croma.recipes.recipe import Recipe, load_recipe, recipe_names
 from croma.recipes.sweep import load_sweep
 from croma.shards.dataset import open_dataset
@@ -26,6 +27,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+_KINDS = {"sweep": "sweeps", "compare": "compare"}
+"""Command and folder of what is made of recipes."""
 
 RecipeName = Annotated[str, typer.Argument(metavar="RECIPE", help="A YAML file, or the name of one that comes along.")]
 DatasetName = Annotated[
@@ -170,6 +174,21 @@ def run(recipe: RecipeName) -> None:
 
 
 @app.command()
+def compare(
+    comparison: Annotated[
+        str, typer.Argument(metavar="COMPARISON", help="A YAML file, or the name of one that comes along.")
+    ],
+    dataset: Annotated[str, typer.Option(help="Labelled dataset version; the newest of the comparison's.")] = "",
+) -> None:
+    """Pretrain several methods within equal budgets, judge all by one suite, and write one review."""
+    loaded, site = load_comparison(comparison), _site()
+    ref = open_dataset(_ref(dataset or loaded.dataset, site)).ref
+    from flows.compare import compare as flow
+
+    show.comparison(flow(loaded, ref, site))
+
+
+@app.command()
 def demo(
     home: Annotated[Path, typer.Option(help="Where the demo keeps everything it makes.")] = Path(".croma"),
 ) -> None:
@@ -215,8 +234,10 @@ def schema(site: Annotated[bool, typer.Option(help="Of the site's variables inst
 
 @app.command()
 def recipes() -> None:
-    """List the recipes that come along, and the sweeps."""
-    for line in (*recipe_names(), *(f"{name}  (croma sweep)" for name in recipe_names("sweeps"))):
+    """List the recipes that come along, the sweeps and the comparisons."""
+    lines = list(recipe_names())
+    lines += [f"{name}  (croma {verb})" for verb, kind in _KINDS.items() for name in recipe_names(kind)]
+    for line in lines:
         show.out.print(line)
 
 

@@ -15,7 +15,8 @@ from croma.building.prepare import Survey
 from croma.building.prices import Prices
 from croma.building.vacuum import Waste
 from croma.chip import SPLITS
-from croma.evaluation.scores import Score, Scorecard
+from croma.evaluation.scores import Margin, Score, Scorecard
+from croma.recipes.comparison import Compared
 from croma.sensors import SENTINEL_1_RTC, SENTINEL_2_L2A, Role
 from croma.shards import index, ledger
 from croma.shards.dataset import Dataset, open_dataset
@@ -241,6 +242,19 @@ def scores(card: Scorecard) -> None:
         out.print(f"  not met: {condition.asked}; found {condition.found}")
 
 
+def comparison(found: Compared) -> None:
+    """Print every method within every budget: the first metric of each probe, and its distance to the reference."""
+    rows = [
+        (entry.budget, entry.method, f"{entry.samples:,}", f"{entry.petaflops:.1f}", score.key, _score(score), above)
+        for entry in found.entries
+        for score in entry.headlines
+        for above in [_margin(entry.margin(score, "champion"))]
+    ]
+    headings = ("samples", "PFLOP", "score", "value", f"above {found.reference}")
+    table(rows, "equal", "method", *headings)
+    out.print(f"review: run {found.review} of experiment {found.name}")
+
+
 def outcome(result: "Outcome", site: Site) -> None:
     """Print the short story of a whole run, and where to look."""
     out.rule("dataset")
@@ -267,3 +281,10 @@ def _score(score: Score | None) -> str:
         return "-"
     interval = "" if score.low is None or score.high is None else f" {score.low:.2f}–{score.high:.2f}"
     return f"{score.value:.3f}{interval}"
+
+
+def _margin(margin: Margin | None) -> str:
+    if margin is None:
+        return "-"
+    interval = "" if margin.low is None or margin.high is None else f" {margin.low:+.2f}–{margin.high:+.2f}"
+    return f"{margin.value:+.3f}{interval}"

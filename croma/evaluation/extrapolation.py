@@ -6,7 +6,7 @@ ALiBi has no learnt positions, so encoders take any size; this measures what it 
 from croma.errors import InputError
 from croma.evaluation.bench import Bench, Outcome
 from croma.evaluation.encoders import Encoder
-from croma.evaluation.maps import load_maps, pixel_codes
+from croma.evaluation.maps import load_maps, names_of_pixels, pixel_codes
 from croma.evaluation.segmentation import score_head, train_head
 from croma.evaluation.spec import Extrapolation
 from croma.sensors import Modality
@@ -24,12 +24,12 @@ def measure(bench: Bench, encoder: Encoder, modality: Modality, spec: Extrapolat
     if not sizes:
         raise InputError(f"dataset {bench.dataset.ref}: chips of {chip} px hold none of the sizes {list(spec.sizes)}")
     limit, base = spec.segmentation.chips, encoder.image_size
-    codes = pixel_codes(bench, limit, base)
+    codes = pixel_codes(bench, limit, base, spec.segmentation.told)
     fit, select = (
         load_maps(bench, encoder, modality, part, codes, limit, base) for part in (bench.task.fit, bench.task.select)
     )
     head = train_head(fit, select, len(codes), spec.segmentation, bench.spec.seeds[0])
-    names = names_of(bench.dataset.header, codes)
+    names = names_of_pixels(bench, codes)
     values, n = {}, 0
     for size in sizes:
         maps = load_maps(bench, encoder.resized(size), modality, bench.task.score, codes, limit, size)

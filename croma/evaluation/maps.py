@@ -12,6 +12,7 @@ from torch import Tensor
 from croma.errors import InputError
 from croma.evaluation import metrics
 from croma.evaluation.bench import Bench
+from croma.evaluation.classes import names_of
 from croma.evaluation.embed import embed
 from croma.evaluation.encoders import Encoder
 from croma.evaluation.labels import Labelled, sample
@@ -21,6 +22,9 @@ from croma.shards.reader import read_chips
 
 IGNORED = -1
 """Class number of pixels that are not labelled, or whose class the fit split has not."""
+
+REST = 256
+"""Stands for all codes that are not told apart; no label is so large."""
 
 
 class Maps(NamedTuple):
@@ -55,11 +59,11 @@ def load_maps(
     return Maps(tokens[finite], labels[finite], block[finite.numpy()])
 
 
-def pixel_codes(bench: Bench, limit: int, size: int) -> tuple[int, ...]:
-    """Codes that the pixels of the fit split have, ascending, nodata left out.
+def pixel_codes(bench: Bench, limit: int, size: int, told: Sequence[int] = ()) -> tuple[int, ...]:
+    """Codes that the pixels of the fit split have, ascending, nodata left out; or those `told`, then `REST`.
 
     Raises:
-        InputError: there are fewer than two.
+        InputError: there are fewer than two, or one that is told is not among them.
     """
     images = label_images(bench.dataset, sample(bench.task.fit.rows, limit), size)
     codes = tuple(int(code) for code in np.unique(images) if code)
@@ -67,7 +71,18 @@ def pixel_codes(bench: Bench, limit: int, size: int) -> tuple[int, ...]:
         raise InputError(
             f"dataset {bench.dataset.ref}: the labels of the fit split have {len(codes)} class; two are needed"
         )
-    return codes
+    if missing := sorted(set(told) - set(codes)):
+        raise InputError(
+            f"dataset {bench.dataset.ref}: no pixel of the fit split has the class {missing[0]}, which is to be told "
+            f"from the rest; there are {list(codes)}"
+        )
+    return (*told, REST) if told else codes
+
+
+def names_of_pixels(bench: Bench, codes: Sequence[int]) -> tuple[str, ...]:
+    """A name for each of the codes that `pixel_codes` gave."""
+    names = names_of(bench.dataset.header, codes)
+    return tuple("rest" if code == REST else name for code, name in zip(codes, names, strict=True))
 
 
 def label_images(dataset: Dataset, rows: pa.Table, size: int) -> npt.NDArray[np.uint8]:
@@ -101,8 +116,12 @@ def _middle(plane: npt.NDArray[Any], size: int) -> npt.NDArray[np.uint8]:
 
 
 def numbered(images: npt.NDArray[np.uint8], codes: Sequence[int]) -> Tensor:
-    """Codes of pixels as class numbers, int64: `IGNORED` for nodata and for what is not among `codes`."""
-    table = np.full(256, IGNORED, np.int64)
+    """Codes of pixels as class numbers, int64: `IGNORED` for nodata and for what is not among `codes`.
+
+    Where `REST` is among them, every other code is of that class.
+    """
+    table = np.full(REST + 1, IGNORED, np.int64)
+    table[1:] = codes.index(REST) if REST in codes else IGNORED
     table[list(codes)] = range(len(codes))
     return torch.from_numpy(table[images])
 

@@ -17,8 +17,8 @@ TAG = "croma.evaluation"
 """Tag of a run that holds an evaluation: its id."""
 
 
-def publish(evaluation: Evaluation, card: Scorecard, name: str, tracker: Tracker) -> None:
-    """Log `card` in the experiment `name`, and register the model under `name` when it passed."""
+def publish(evaluation: Evaluation, card: Scorecard, name: str, tracker: Tracker, *, registers: bool) -> None:
+    """Log `card` in the experiment `name`; where it `registers`, register the model under `name` when it passed."""
     known = read_runs(tracker, name, {TAG: evaluation.id})
     if known and known[0].status == "FINISHED":
         return
@@ -31,7 +31,7 @@ def publish(evaluation: Evaluation, card: Scorecard, name: str, tracker: Tracker
         model = log_model(run, evaluation.source, _metadata(evaluation, card))
         _log_scores(run, card, model)
         _log_pictures(run, evaluation)
-        if card.verdict.passed:
+        if registers and card.verdict.passed:
             version = register(tracker, name, model, run.id, _metadata(evaluation, card))
             set_alias(tracker, name, CHAMPION, version)
 

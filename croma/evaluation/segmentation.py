@@ -14,7 +14,15 @@ from torch.nn.functional import cross_entropy
 from croma.evaluation.bench import Bench, Outcome
 from croma.evaluation.encoders import Encoder
 from croma.evaluation.labels import few, first, taken
-from croma.evaluation.maps import IGNORED, Maps, confusion_by_block, load_maps, pixel_codes, segmentation_values
+from croma.evaluation.maps import (
+    IGNORED,
+    Maps,
+    confusion_by_block,
+    load_maps,
+    names_of_pixels,
+    pixel_codes,
+    segmentation_values,
+)
 from croma.evaluation.metrics import Floats, from_confusion
 from croma.evaluation.spec import Segmentation
 from croma.model.patches import unpatchify
@@ -41,8 +49,8 @@ class Head(NamedTuple):
 def measure(bench: Bench, encoder: Encoder, modality: Modality, spec: Segmentation) -> Outcome:
     """miou, pixel-accuracy and macro-f1 over the labelled pixels of the scored chips, for each share of the labels."""
     size = encoder.image_size
-    codes = pixel_codes(bench, spec.chips, size)
-    names = names_of(bench.dataset.header, codes)
+    codes = pixel_codes(bench, spec.chips, size, spec.told)
+    names = names_of_pixels(bench, codes)
     select, score = (
         load_maps(bench, encoder, modality, part, codes, spec.chips, size)
         for part in (bench.task.select, bench.task.score)

@@ -88,6 +88,8 @@ class Segmentation(Document):
     name: ProtocolName = "segmentation"
     head: Literal["linear", "decoder"] = "linear"
     """`linear`: one matrix from a patch's encoding to its pixels. `decoder`: upsampling convolutions over patches."""
+    told: tuple[Annotated[int, Field(ge=1, le=255)], ...] = ()
+    """Codes of classes that are told from the rest, as water is from land: [80] of WorldCover. Empty: every class."""
     shares: tuple[LabelShare, ...] = Field((1.0,), min_length=1)
     """Of the chips to learn from, at least one of every class. With any but (1.0,), metrics end in the percentage:
     `miou-at-10`."""

@@ -33,7 +33,14 @@ log = logging.getLogger(__name__)
 
 
 def evaluate(
-    spec: EvalSpec, weights: str, dataset: DatasetRef, root: str, *, name: str, tracker: "Tracker | None" = None
+    spec: EvalSpec,
+    weights: str,
+    dataset: DatasetRef,
+    root: str,
+    *,
+    name: str,
+    tracker: "Tracker | None" = None,
+    rival: str | None = None,
 ) -> Scorecard:
     """Judge weights on a labelled dataset version.
 
@@ -46,11 +53,12 @@ def evaluate(
         root: of storage.
         name: of the experiment in the tracker, and of the registered model.
         tracker: where to log; None logs nothing and registers nothing.
+        rival: weights in the champion's stead, for a comparison in which nothing is registered.
 
     Raises:
         InputError: weights or dataset are missing or do not suit, or the dataset has too few labels.
     """
-    with open_weights(weights) as source, _champion(spec, source, name, tracker) as champion:
+    with open_weights(weights) as source, _champion(spec, source, name, tracker, rival) as champion:
         opened = open_dataset(dataset)
         evaluation = Evaluation(spec=spec, source=source, dataset=opened, root=root, champion=champion)
         card = _read_card(evaluation) or _measure(evaluation)
@@ -58,13 +66,19 @@ def evaluate(
             # MLflow takes a second to import, and judging does not need it.
             from croma.evaluation.publish import publish
 
-            publish(evaluation, card, name, tracker)
+            publish(evaluation, card, name, tracker, registers=rival is None)
         return card
 
 
 @contextmanager
-def _champion(spec: EvalSpec, source: Source, name: str, tracker: "Tracker | None") -> Iterator[Source | None]:
-    """The registered model to compare with, if the recipe asks for it, there is one, and it is not this very one."""
+def _champion(
+    spec: EvalSpec, source: Source, name: str, tracker: "Tracker | None", rival: str | None
+) -> Iterator[Source | None]:
+    """The model to compare with, if the recipe asks for it, there is one, and it is not this very one."""
+    if "champion" in spec.baselines and rival is not None:
+        with open_weights(rival) as other:
+            yield None if other.fingerprint == source.fingerprint else other
+        return
     if "champion" not in spec.baselines or tracker is None:
         yield None
         return

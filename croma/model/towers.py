@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from croma.model.croma import Encodings
 from croma.model.encoders import Encoder
 from croma.model.resnet import ResNet
+from croma.model.swin import Swin
 from croma.model.towers_spec import TowerName, TowersSpec
 
 
@@ -38,10 +39,12 @@ class Towers(nn.Module):
         return Encodings(**found)
 
 
-def build_tower(spec: TowersSpec, name: TowerName) -> Encoder | ResNet:
+def build_tower(spec: TowersSpec, name: TowerName) -> Encoder | ResNet | Swin:
     """One encoder with fresh weights: images (b, c, height, width) to tokens (b, n, D)."""
     if spec.backbone == "resnet":
         return ResNet(spec.channels(name), spec.width, spec.blocks)
+    if spec.backbone == "swin":
+        return Swin(spec.channels(name), spec.width, spec.blocks, spec.window)
     return Encoder(spec.channels(name), spec.dim, spec.depth, spec.heads, spec.patch)
 
 

@@ -12,21 +12,24 @@ TowerName = Literal["radar", "optical", "joint"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TowersSpec:
-    """Encoders that do not know of each other: a ViT with CROMA's position bias, or a ResNet, for each input."""
+    """Encoders that do not know of each other: a ViT with CROMA's position bias, a ResNet or a Swin, for each input."""
 
     towers: tuple[TowerName, ...] = ("radar", "optical")
-    backbone: Literal["vit", "resnet"] = "vit"
+    backbone: Literal["vit", "resnet", "swin"] = "vit"
     dim: int = 768
     """Width of a ViT's tokens; a multiple of `heads`."""
     depth: int = 12
     """Blocks of a ViT."""
     heads: int = 16
     patch: int = 8
-    """Side in pixels of the square behind a token: a ViT's patch; a ResNet's stride, 2 to the number of stages + 1."""
+    """Side in pixels of the square behind a token: a ViT's patch; else the stride, 2 to the number of stages + 1."""
     width: int = 64
-    """Channels of a ResNet's stem; the last of four stages gives 32 times as many."""
+    """Channels that enter the first stage; the last of four gives 32 times as many in a ResNet, 8 times in a Swin. A
+    Swin has a multiple of 32, for its attention heads."""
     blocks: tuple[int, ...] = (3, 4, 6, 3)
-    """Bottleneck blocks in each stage of a ResNet: (3, 4, 6, 3) is ResNet-50."""
+    """In each stage: (3, 4, 6, 3) is ResNet-50; (2, 2, 18, 2) with a width of 128 is Swin-B."""
+    window: int = 7
+    """Side in cells of the squares within which a Swin attends."""
     image: int | tuple[int, int] = 120
     """Side, or (height, width), of a pretraining image in pixels: multiples of `patch`."""
     radar_channels: int = 2
@@ -59,7 +62,8 @@ class TowersSpec:
     @property
     def features(self) -> int:
         """Width of a token."""
-        return self.dim if self.backbone == "vit" else self.width * 2 ** (len(self.blocks) + 1)
+        doublings = len(self.blocks) + (1 if self.backbone == "resnet" else -1)
+        return self.dim if self.backbone == "vit" else self.width * 2**doublings
 
     def channels(self, tower: TowerName) -> int:
         """Bands that a tower takes."""
@@ -86,9 +90,9 @@ def _problems(spec: TowersSpec) -> Iterator[str]:
     known = ("radar", "optical", "joint")
     if not spec.towers or len(set(spec.towers)) < len(spec.towers) or not set(spec.towers) <= set(known):
         yield f"towers are {list(spec.towers)}; name each of {list(known)} at most once, and at least one"
-    if spec.backbone not in ("vit", "resnet"):
-        yield f"backbone is {spec.backbone!r}; it is 'vit' or 'resnet'"
-    for name in ("dim", "depth", "heads", "patch", "width", "radar_channels", "optical_channels"):
+    if spec.backbone not in ("vit", "resnet", "swin"):
+        yield f"backbone is {spec.backbone!r}; it is 'vit', 'resnet' or 'swin'"
+    for name in ("dim", "depth", "heads", "patch", "width", "window", "radar_channels", "optical_channels"):
         if getattr(spec, name) < 1:
             yield f"{name} is {getattr(spec, name)}; it is at least 1"
     if spec.backbone == "vit" and spec.heads > 0 and spec.dim % spec.heads:
@@ -96,7 +100,9 @@ def _problems(spec: TowersSpec) -> Iterator[str]:
     if not spec.blocks or min(spec.blocks) < 1:
         yield f"blocks are {list(spec.blocks)}; every stage has at least 1"
     stride = 2 ** (len(spec.blocks) + 1)
-    if spec.backbone == "resnet" and spec.patch != stride:
-        yield f"patch is {spec.patch}; a ResNet of {len(spec.blocks)} stages has {stride}"
+    if spec.backbone != "vit" and spec.patch != stride:
+        yield f"patch is {spec.patch}; a {spec.backbone} of {len(spec.blocks)} stages has {stride}"
+    if spec.backbone == "swin" and spec.width % 32:
+        yield f"width is {spec.width}; a swin has a multiple of 32, for its attention heads"
     if spec.patch > 0 and any(side < 1 or side % spec.patch for side in spec.size):
         yield f"image is {spec.image}; its sides are positive multiples of {spec.patch}, for patch"

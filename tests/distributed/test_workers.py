@@ -34,12 +34,13 @@ class Group:
 
     dataset: str
     folder: Path
+    objective: str = "croma"
 
     def start(self, world: int, micro_batch: int | None = None, steps: int = 24) -> list[BaseProcess]:
         self.folder.mkdir(exist_ok=True)
         meeting = str(self.folder / f"meeting-{time.time_ns()}")
         common: dict[str, Any] = {"dataset": self.dataset, "folder": str(self.folder), "world": world}
-        common |= {"meeting": meeting, "micro_batch": micro_batch, "steps": steps}
+        common |= {"meeting": meeting, "micro_batch": micro_batch, "steps": steps, "objective": self.objective}
         workers = [PROCESSES.Process(target=main, args=(Options(rank=rank, **common),)) for rank in range(world)]
         for worker in workers:
             worker.start()
@@ -143,3 +144,21 @@ def test_law_6_on_another_number_of_workers(dataset: str, pair: Group, tmp_path:
         assert line["ids"] == expected[step]["ids"]
         assert line["pixels"] == expected[step]["pixels"]
         assert line["loss"] == pytest.approx(expected[step]["loss"], rel=1e-5)
+
+
+@pytest.mark.parametrize("objective", ["dual-encoder", "cmid"])
+def test_every_objective_goes_on_with_other_workers(dataset: str, tmp_path: Path, objective: str) -> None:
+    """Two workers are killed, three go on: the losses are those of one that was never stopped, cut into pieces."""
+    alone, group = (Group(dataset, tmp_path / name, objective) for name in ("alone", "run"))
+    alone.finish(1, micro_batch=3)
+    killed(group, 2, [0, 1], 10)
+    for path in group.folder.glob("rank-*.jsonl"):
+        path.unlink()
+    group.finish(3)
+    found, expected = group.steps(), alone.steps()
+    assert min(found) in (7, 10, 13)
+    for step, line in found.items():
+        assert line["ids"] == expected[step]["ids"]
+        assert line["loss"] == pytest.approx(expected[step]["loss"], rel=1e-4)
+    for name, tensor in alone.weights().items():  # what is no parameter, too: teacher, queue, centre, schedule
+        torch.testing.assert_close(group.weights()[name], tensor, atol=2e-3, rtol=1e-3, msg=name)

@@ -44,6 +44,23 @@ SPEC: dict[str, Any] = {
     "augmentation": {"crop": [12, 24]},
     "resources": {"checkpoint_every": 3},
 }
+TOWER: dict[str, Any] = {"dim": 16, "depth": 1, "heads": 2, "image": 16, "patch": 4}
+OBJECTIVES: dict[str, dict[str, Any]] = {
+    "croma": SPEC["objective"],
+    "dual-encoder": {"kind": "dual_encoder", "model": TOWER, "projection": 8},
+    "single-sensor": {"kind": "dual_encoder", "positives": "views", "model": {**TOWER, "towers": ["optical"]}},
+    "cmid": {
+        "kind": "cmid",
+        "model": {**TOWER, "towers": ["joint"]},
+        "mask_patch": 8,
+        "matches": 4,
+        "hidden": 16,
+        "projection": 8,
+        "queue": 40,
+        "prototypes": 12,
+    },
+}
+"""The smallest of each kind."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +76,7 @@ class Options:
     """A file that does not exist yet."""
     micro_batch: int | None = None
     steps: int = 24
+    objective: str = "croma"
 
 
 class Recorder:
@@ -68,7 +86,7 @@ class Recorder:
         self._file = path.open("a")
 
     def after_step(self, report: StepReport, batch: Batch, objective: Any) -> None:
-        masks = [mask for both in objective.masks(batch.keys) for mask in both]
+        masks = [mask for both in objective.masks(batch.keys) for mask in both] if hasattr(objective, "masks") else []
         line = {
             "step": report.step,
             "loss": report.loss,
@@ -95,7 +113,8 @@ def main(options: Options) -> None:
             "gloo", init_method=f"file://{options.meeting}", rank=options.rank, world_size=options.world
         )
     resources = {**SPEC["resources"], "micro_batch": options.micro_batch}
-    spec = TrainSpec.parse({**SPEC, "steps": options.steps, "resources": resources}, "test")
+    changes = {"objective": OBJECTIVES[options.objective], "steps": options.steps, "resources": resources}
+    spec = TrainSpec.parse({**SPEC, **changes}, "test")
     data = open_training_data(DatasetRef(uri=options.dataset), spec)
     torch.manual_seed(spec.seed)
     objective: Any = build(spec.objective)

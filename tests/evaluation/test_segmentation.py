@@ -118,6 +118,21 @@ def test_blocks_of_a_part_of_the_chips_are_those_of_the_bench(mixed: Dataset, tm
     assert few.tokens.shape == (5, 36, 4)
 
 
+def test_one_class_is_told_from_the_rest(mixed: Dataset, tmp_path: Path) -> None:
+    spec = EvalSpec(target={"kind": "dominant", "min_share": 0.3}, bootstrap={"draws": 50, "block_km": 1.0})
+    bench = Bench(dataset=mixed, task=make_task(mixed, spec), spec=spec, root=str(tmp_path))
+    encoder = BandStatistics(CONSTANTS, SIZE, 8)
+    codes = pixel_codes(bench, 24, SIZE, told=(80,))
+    labels = load_maps(bench, encoder, "joint", bench.task.score, codes, 24, SIZE).labels.numpy()
+    true = label_images(mixed, bench.task.score.rows, SIZE)
+    np.testing.assert_array_equal(labels, np.where(true == 80, 0, np.where(true == 0, IGNORED, 1)))
+    found = measure(bench, encoder, "joint", FAST.model_copy(update={"told": (80,)}))
+    assert set(found.by_class) == {"water", "rest"}
+    assert found.by_class["water"] > 0.9
+    with pytest.raises(InputError, match="no pixel of the fit split has the class 50"):
+        pixel_codes(bench, 24, SIZE, told=(80, 50))
+
+
 def test_labels_of_one_class_are_refused(tmp_path: Path, mixed: Dataset) -> None:
     splits = enumerate(("train", "val", "test"))
     chips = {split: [labelled_chip(9 * s + n, 10) for n in range(3)] for s, split in splits}

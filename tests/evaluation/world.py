@@ -11,10 +11,12 @@ from croma.grid import Cell
 from croma.model.croma import Croma
 from croma.model.spec import ModelSpec
 from croma.model.weights import Card, save_weights
+from croma.sensors import SENTINEL_2_L2A
 from croma.shards import index
-from croma.shards.card import ChipRow, ShardCard
+from croma.shards.card import BandStatistics, ChipRow, ShardCard
 from croma.shards.dataset import Header, card_address, shard_address, write_header
 from croma.shards.layout import ChipLayout
+from croma.shards.moments import moments
 from croma.shards.ref import DatasetRef
 from croma.shards.writer import write_shard
 
@@ -105,11 +107,23 @@ def store_shard(uri: str, folder: Path, shard: str, split: Split, chips: list[Ch
         bytes=written.size,
         sha256=written.sha256,
         rows=tuple(rows),
-        statistics={},
+        statistics=statistics(chips),
         rejections=(),
     )
     storage.write(card_address(uri, shard), card.to_json())
     return card
+
+
+def statistics(chips: list[Chip]) -> dict[str, BandStatistics]:
+    """Of the pixels of a shard, as a build counts them."""
+    optical = {
+        band: np.stack([chip.optical[resolution][position] for chip in chips])
+        for resolution in SENTINEL_2_L2A.resolutions
+        for position, band in enumerate(SENTINEL_2_L2A.at(resolution))
+    }
+    radar = np.stack([chip.radar for chip in chips], 1)
+    bands = {"radar": [band[~np.isnan(band)] for band in radar], "optical": [optical[band] for band in sorted(optical)]}
+    return {role: moments(role, values).statistics() for role, values in bands.items()}
 
 
 def make_dataset(root: str, folder: Path, chips: dict[Split, list[Chip]], shard_size: int = 20) -> DatasetRef:

@@ -21,6 +21,7 @@ def test_every_deployment_is_planned_with_its_recipe() -> None:
     planned = {deployment.full_name: deployment for deployment in deployments.plan(FILE, "demo")}
     assert set(planned) == {
         *("build-dataset/on-demand", "pretrain/on-demand", "evaluate/on-demand", "whole-way/on-demand"),
+        "compare/on-demand",
         *("nightly-increment/nightly", "check-dataset/weekly", "evaluate-new/hourly", "nightly-review/nightly"),
     }
     nightly = planned["nightly-increment/nightly"]

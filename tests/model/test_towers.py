@@ -15,17 +15,20 @@ from croma.model.weights import Card, load_weights, save_weights
 
 VIT = TowersSpec(dim=48, depth=2, heads=4, patch=4, image=(24, 16))
 RESNET = TowersSpec(towers=("joint",), backbone="resnet", width=8, blocks=(1, 1), patch=8, image=(24, 16))
+SWIN = TowersSpec(towers=("radar", "joint"), backbone="swin", width=32, blocks=(1, 2), patch=8, image=(24, 16))
 
 
-def test_resnet_50_has_its_size() -> None:
+@pytest.mark.parametrize(("bands", "parameters"), [(2, 23_504_896), (3, 23_508_032), (12, 23_536_256)])
+def test_resnet_50_has_its_size_at_any_number_of_bands(bands: int, parameters: int) -> None:
+    """23,508,032 for three bands, as torchvision has it without its classifier; 7 × 7 × 64 more for each band more."""
     with torch.device("meta"):
-        model = ResNet(12, 64, (3, 4, 6, 3))
-    assert sum(p.numel() for p in model.parameters()) == 23_536_256
-    assert model(torch.rand(1, 12, 224, 224, device="meta")).shape == (1, 49, 2048)
+        model = ResNet(bands, 64, (3, 4, 6, 3))
+    assert sum(p.numel() for p in model.parameters()) == parameters
+    assert model(torch.rand(1, bands, 224, 224, device="meta")).shape == (1, 49, 2048)
 
 
 def test_a_chip_s_encoding_does_not_depend_on_its_neighbours() -> None:
-    for spec in (VIT, RESNET):
+    for spec in (VIT, RESNET, SWIN):
         model = Towers(spec)
         radar, optical = torch.rand(4, 2, 24, 16), torch.rand(4, 12, 24, 16)
         together, alone = model(radar, optical), model(radar[1:2], optical[1:2])
@@ -44,7 +47,7 @@ def test_the_joint_tower_sees_both_sensors() -> None:
         model(optical=optical)
 
 
-@pytest.mark.parametrize("spec", [VIT, RESNET])
+@pytest.mark.parametrize("spec", [VIT, RESNET, SWIN])
 def test_weights_of_any_network_come_back(spec: TowersSpec, tmp_path: Path) -> None:
     model = build_network(spec)
     save_weights(tmp_path / "weights", model, Card(model=spec, provenance={"recipe": "test"}))
@@ -60,7 +63,7 @@ def test_towers_have_no_released_format(tmp_path: Path) -> None:
 
 
 def test_specs_are_told_apart() -> None:
-    for spec in (VIT, RESNET, ModelSpec(image=(96, 64))):
+    for spec in (VIT, RESNET, SWIN, ModelSpec(image=(96, 64))):
         assert network_spec(asdict(spec)) == spec
 
 
@@ -69,10 +72,11 @@ def test_specs_are_told_apart() -> None:
     [
         ({"towers": ()}, r"towers are \[\]; name each of"),
         ({"towers": ("radar", "radar")}, "at most once"),
-        ({"backbone": "swin"}, "backbone is 'swin'; it is 'vit' or 'resnet'"),
+        ({"backbone": "unet"}, "backbone is 'unet'; it is 'vit', 'resnet' or 'swin'"),
         ({"heads": 5}, "dim is 48; it is a multiple of 5, for heads"),
         ({"image": 90}, "image is 90; its sides are positive multiples of 4"),
-        ({"backbone": "resnet"}, "patch is 4; a ResNet of 4 stages has 32"),
+        ({"backbone": "resnet"}, "patch is 4; a resnet of 4 stages has 32"),
+        ({"backbone": "swin", "patch": 32, "image": 64, "width": 48}, "width is 48; a swin has a multiple of 32"),
         ({"backbone": "resnet", "blocks": (0,), "patch": 4}, "every stage has at least 1"),
     ],
 )

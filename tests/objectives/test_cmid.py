@@ -7,11 +7,14 @@ import torch
 from croma.model.towers_spec import TowersSpec
 from croma.objectives.choose import build
 from croma.objectives.cmid import Cmid
+from croma.objectives.distillation import at, match
 from croma.objectives.spec import CmidSpec
+from croma.objectives.views import draw_window, look
 from tests.objectives.contract import ObjectiveContract, train, whole
 
 VIT = TowersSpec(towers=("optical",), dim=48, depth=2, heads=4, patch=4, image=(24, 16))
 RESNET = TowersSpec(towers=("joint",), backbone="resnet", width=8, blocks=(1, 1), patch=8, image=(24, 16))
+SWIN = TowersSpec(towers=("optical",), backbone="swin", width=32, blocks=(2, 2), patch=8, image=(24, 16))
 SMALL = CmidSpec(model=VIT, mask_patch=8, hidden=32, projection=16, queue=64, prototypes=24, matches=6)
 
 
@@ -42,6 +45,14 @@ class TestBothSensorsWithResNet(CmidContract):
     @classmethod
     def build(cls) -> Cmid:
         return seeded(replace(SMALL, model=RESNET))
+
+
+class TestSwin(CmidContract):
+    test_two_processes_give_the_gradient_of_one = None  # what is shared does not depend on the network
+
+    @classmethod
+    def build(cls) -> Cmid:
+        return seeded(replace(SMALL, model=SWIN))
 
 
 def test_the_teacher_starts_as_the_student_and_follows_it_slowly() -> None:
@@ -134,6 +145,39 @@ def test_the_student_does_not_see_hidden_pixels() -> None:
         seen = objective._encode_masked(views)
         again = objective._encode_masked(views._replace(images=swapped))
     torch.testing.assert_close(seen, again, atol=1e-5, rtol=1e-4)
+
+
+def test_the_global_branch_equals_the_double_loop() -> None:
+    """MoCo v2 over the queue, both directions; BYOL's distance of unit vectors."""
+    objective, batch = seeded(SMALL), ObjectiveContract.batch()
+    found = objective(batch).features
+    queries, keys = found["queries"].detach(), found["keys"]
+    total = 0.0
+    for i in range(len(keys)):
+        for view in (0, 1):
+            query, key = queries[i, view], keys[i, 1 - view]
+            scores = [float(query @ key) / 0.2, *(float(query @ past) / 0.2 for past in objective.queue)]
+            total += math.log(sum(math.exp(score) for score in scores)) - scores[0]
+    assert float(objective.coupled(found)["global"].detach()) == pytest.approx(total / (2 * len(keys)), rel=1e-5)
+    other = seeded(replace(SMALL, global_branch="byol"))
+    away = sum(float((queries[i, v] - keys[i, 1 - v]).square().sum()) for i in range(len(keys)) for v in (0, 1))
+    assert float(other.coupled(found)["global"].detach()) == pytest.approx(away / (2 * len(keys)), rel=1e-5)
+
+
+def test_matched_cells_show_the_same_ground() -> None:
+    """An image of its own coordinates: what the student's cells show is what the teacher's matched cells show."""
+    objective = seeded(replace(SMALL, model=replace(VIT, image=96), mask_patch=24, matches=5))
+    ys, xs = torch.meshgrid(torch.arange(96) + 0.5, torch.arange(96) + 0.5, indexing="ij")
+    keys = torch.arange(40)
+    image = torch.stack((ys, xs))[None].expand(40, -1, -1, -1)
+    seen, places = [], []
+    for view in (0, 1):
+        window = draw_window(keys, view, (96, 96), 0.3)
+        seen.append(look(image, window).unflatten(3, (24, 4)).unflatten(2, (24, 4)).mean(dim=(3, 5)).flatten(2))
+        places.append(window.places(24, 24).flatten(1, 2))
+    pairs = match(places[0], places[1], objective.spec.matches)
+    one, other = (at(shown.transpose(1, 2), cells) for shown, cells in ((seen[0], pairs.of), (seen[1], pairs.to)))
+    assert float((one - other).norm(dim=2).max()) < 2.5  # a cell is 4 px of a view, at most 4 of the image
 
 
 def test_the_queue_makes_the_next_step_harder() -> None:

@@ -1,7 +1,7 @@
 """A training small enough to watch: random pixels in memory, and the real CROMA objective at its smallest."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,9 @@ import torch
 from croma.batches.batch import Batch, RawBatch
 from croma.batches.order import Order
 from croma.model.spec import ModelSpec
+from croma.model.towers_spec import TowersSpec
 from croma.objectives.choose import build
-from croma.objectives.spec import CromaSpec
+from croma.objectives.spec import CmidSpec, CromaSpec, DualEncoderSpec, ObjectiveSpec
 from croma.training.loop import Plan
 from croma.training.schedule import Schedule
 
@@ -100,7 +101,25 @@ class Losses:
         return [(report.step, report.loss, report.grad_norm) for report in self.reports]
 
 
-def make_objective(spec: CromaSpec = SPEC) -> Any:
+TOWER = TowersSpec(dim=16, depth=1, heads=2, image=16, patch=4)
+SPECS: dict[str, ObjectiveSpec] = {
+    "croma": SPEC,
+    "dual-encoder": DualEncoderSpec(model=TOWER, projection=8),
+    "single-sensor": DualEncoderSpec(model=replace(TOWER, towers=("radar",)), positives="views", projection=8),
+    "cmid": CmidSpec(
+        model=replace(TOWER, towers=("optical",)),
+        mask_patch=8,
+        matches=4,
+        hidden=16,
+        projection=8,
+        queue=40,
+        prototypes=12,
+    ),
+}
+"""The smallest of each kind."""
+
+
+def make_objective(spec: ObjectiveSpec = SPEC) -> Any:
     torch.manual_seed(11)
     return build(spec)
 
@@ -126,5 +145,6 @@ def tools() -> Any:
         objective = staticmethod(make_objective)
         plan = staticmethod(make_plan)
         spec = SPEC
+        specs = SPECS
 
     return Tools

@@ -18,7 +18,8 @@ from croma.training.step import Requests
 def run(tools: Any, store: Any = None, **options: Any) -> Any:
     """Train from scratch or from `store`; returns (curve, final weights, pixels, progress)."""
     plan = options.pop("plan", None) or tools.plan()
-    objective, pixels, losses = tools.objective(), options.pop("pixels", None) or tools.pixels(), tools.losses()
+    objective, losses = tools.objective(tools.specs[options.pop("kind", "croma")]), tools.losses()
+    pixels = options.pop("pixels", None) or tools.pixels()
     images = options.pop("images", pixels.images)
     progress = train(objective, pixels.batches, images, plan, checkpoints=store, watchers=[losses], **options)
     return losses.curve, objective.state_dict(), pixels, progress
@@ -34,9 +35,14 @@ def test_it_learns(tools: Any) -> None:
     assert sum(loss for _, loss, _ in curve[-8:]) < 0.97 * sum(loss for _, loss, _ in curve[:8])
 
 
-@pytest.mark.parametrize("killed", range(1, 12))
-def test_killed_anywhere_it_gives_the_same_trajectory(tools: Any, killed: int) -> None:
-    straight, weights, _, _ = run(tools)
+KILLED = [("croma", step) for step in range(1, 12)]
+KILLED += [(kind, step) for kind in ("dual-encoder", "single-sensor", "cmid") for step in (2, 6, 11)]
+
+
+@pytest.mark.parametrize(("kind", "killed"), KILLED)
+def test_killed_anywhere_it_gives_the_same_trajectory(tools: Any, kind: str, killed: int) -> None:
+    """Every tensor of the state is the same to the bit: of CMID the teacher, queue, centre and schedule, too."""
+    straight, weights, _, _ = run(tools, kind=kind)
     store = tools.memory()
     asked = iter(range(100))
 
@@ -49,12 +55,23 @@ def test_killed_anywhere_it_gives_the_same_trajectory(tools: Any, killed: int) -
         return Requests()
 
     with pytest.raises(KilledError):
-        run(tools, store, requests=die)
-    resumed, again, pixels, progress = run(tools, store)
+        run(tools, store, requests=die, kind=kind)
+    resumed, again, pixels, progress = run(tools, store, kind=kind)
     assert resumed == straight[4 * (killed // 4) :]
     assert_equal(again, weights)
     assert pixels.seen[0][0] == 4 * (killed // 4)
     assert progress.step == 12
+
+
+@pytest.mark.parametrize("kind", ["croma", "dual-encoder", "single-sensor", "cmid"])
+def test_it_goes_on_in_other_pieces(tools: Any, kind: str) -> None:
+    straight, weights, _, _ = run(tools, kind=kind)
+    store, asked = tools.memory(), iter(range(100))
+    run(tools, store, kind=kind, requests=lambda: Requests(stop=next(asked) == 5))
+    resumed, again, _, _ = run(tools, store, kind=kind, plan=tools.plan(micro_batch=3))
+    assert [loss for _, loss, _ in resumed] == pytest.approx([loss for _, loss, _ in straight[6:]], rel=1e-4)
+    for name, tensor in weights.items():
+        torch.testing.assert_close(again[name], tensor, atol=2e-3, rtol=1e-3, msg=name)
 
 
 def test_a_finished_run_does_nothing_more(tools: Any) -> None:
