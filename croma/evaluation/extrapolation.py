@@ -10,7 +10,6 @@ from croma.evaluation.maps import load_maps, names_of_pixels, pixel_codes
 from croma.evaluation.segmentation import score_head, train_head
 from croma.evaluation.spec import Extrapolation
 from croma.sensors import Modality
-from croma.shards.classes import names_of
 
 
 def measure(bench: Bench, encoder: Encoder, modality: Modality, spec: Extrapolation) -> Outcome:

@@ -12,11 +12,11 @@ from torch import Tensor
 from croma.errors import InputError
 from croma.evaluation import metrics
 from croma.evaluation.bench import Bench
-from croma.evaluation.classes import names_of
 from croma.evaluation.embed import embed
 from croma.evaluation.encoders import Encoder
 from croma.evaluation.labels import Labelled, sample
 from croma.sensors import Modality
+from croma.shards.classes import names_of
 from croma.shards.dataset import Dataset
 from croma.shards.reader import read_chips
 

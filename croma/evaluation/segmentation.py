@@ -27,7 +27,6 @@ from croma.evaluation.metrics import Floats, from_confusion
 from croma.evaluation.spec import Segmentation
 from croma.model.patches import unpatchify
 from croma.sensors import Modality
-from croma.shards.classes import names_of
 
 
 class Head(NamedTuple):
