@@ -22,14 +22,14 @@ def publish_dataset(prepared: "Prepared", ref: DatasetRef) -> None:
     rows = [[part or "all", count] for part, count in _counts(ref)]
     create_markdown_artifact(
         key=f"dataset-{name}",
-        description=f"Dataset {ref}",
+        description=f"Dataset {_short(ref)}",
         markdown=f"## {ref}\n\n{_markdown(['split', 'chips'], rows)}\n\n{_survey(prepared.survey)}",
     )
     refused = [
         {"reason": reason, "pairs": count, "when": "cut"} for reason, count in ledger.counts(ref.uri).most_common()
     ]
     refused += [{"reason": r, "pairs": n, "when": "planned"} for r, n in prepared.survey.left_out.items()]
-    create_table_artifact(key=f"refused-{name}", description=f"Refused, {ref}", table=refused)
+    create_table_artifact(key=f"refused-{name}", description=f"Refused, {_short(ref)}", table=refused)
 
 
 def publish_training(result: TrainResult) -> None:
@@ -75,6 +75,11 @@ def _survey(survey: "Survey") -> str:
 def _markdown(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     lines = ["| " + " | ".join(headings) + " |", "|" + " --- |" * len(headings)]
     return "\n".join([*lines, *("| " + " | ".join(str(value) for value in row) + " |" for row in rows)])
+
+
+def _short(ref: DatasetRef) -> str:
+    """`name@version`: what a card of the overview has room for."""
+    return f"{ref.uri.rstrip('/').rpartition('/')[2]}@{ref.version}"
 
 
 def _key(text: str) -> str:
