@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     # Each image has one wing.
     from croma.building.prepare import Prepared, Survey
     from croma.evaluation.scores import Scorecard
+    from croma.tracking import Tracker
+
+
+_TOLD = ("train/loss", "eval/")
+"""Beginnings of the metrics that the table of runs has."""
 
 
 def publish_dataset(prepared: "Prepared", ref: DatasetRef) -> None:
@@ -52,6 +57,20 @@ def publish_scores(name: str, scorecard: "Scorecard") -> None:
     heading = "passed" if verdict.passed else "refused"
     text = f"## {name}: {heading}\n\n{_markdown(['asked', 'found', ''], rows)}"
     create_markdown_artifact(key=f"verdict-{_key(name)}", description=f"Verdict, {name}", markdown=text)
+
+
+def publish_runs(name: str, tracker: "Tracker", ended: int) -> None:
+    """Runs of an experiment with their losses and scores."""
+    # Loads MLflow, which a build does not have.
+    from croma.tracking import read_runs
+
+    table = [
+        {"run": run.name, "status": run.status}
+        | {key: round(run.metrics[key], 4) for key in sorted(run.metrics) if key.startswith(_TOLD)}
+        for run in read_runs(tracker, name)
+        if run.tags.get("croma.kind") in ("pretraining", "evaluation")
+    ]
+    create_table_artifact(key=f"review-{_key(name)}", description=f"Runs of {name}; {ended} ended", table=table)
 
 
 def _counts(ref: DatasetRef) -> list[tuple[str, int]]:

@@ -68,22 +68,27 @@ def centre_window(keys: Tensor, chip: int, image_size: int) -> Window:
     return Window(top=start, left=start, side=torch.full_like(keys, side), flip=no, mirror=no, transpose=no)
 
 
-def augment(raw: RawBatch, normalisation: Normalisation, augmentation: Augmentation, image_size: int) -> Batch:
+def augment(raw: RawBatch, normalisation: Normalisation | None, augmentation: Augmentation, image_size: int) -> Batch:
     """Images for training: normalised, cropped, turned and resized to `image_size` pixels as their keys say."""
     window = draw_window(raw.keys, raw.radar.shape[-1], augmentation)
     return _render(raw, normalisation, window, image_size)
 
 
-def prepare(raw: RawBatch, normalisation: Normalisation, image_size: int) -> Batch:
-    """Images for evaluation: normalised, the middle `image_size` pixels of each chip (small chips are enlarged)."""
+def prepare(raw: RawBatch, normalisation: Normalisation | None, image_size: int) -> Batch:
+    """Images for evaluation: normalised, the middle `image_size` pixels of each chip (small chips are enlarged).
+
+    Without a normalisation, stored units, and 0 where nothing was measured.
+    """
     return _render(raw, normalisation, centre_window(raw.keys, raw.radar.shape[-1], image_size), image_size)
 
 
-def _render(raw: RawBatch, normalisation: Normalisation, window: Window, size: int) -> Batch:
+def _render(raw: RawBatch, normalisation: Normalisation | None, window: Window, size: int) -> Batch:
     rows = _positions(window.top, window.side, size, window.flip)
     columns = _positions(window.left, window.side, size, window.mirror)
     decibels = raw.radar.float()
-    radar = scale(decibels, normalisation.radar_mean, normalisation.radar_std, decibels.isnan())
+    radar = decibels.nan_to_num()
+    if normalisation is not None:
+        radar = scale(decibels, normalisation.radar_mean, normalisation.radar_std, decibels.isnan())
     return Batch(
         radar=_turn(_sample(radar, rows, columns, 1), window),
         optical=_turn(_optical(raw, normalisation, rows, columns), window),
@@ -92,15 +97,16 @@ def _render(raw: RawBatch, normalisation: Normalisation, window: Window, size: i
     )
 
 
-def _optical(raw: RawBatch, normalisation: Normalisation, rows: "Positions", columns: "Positions") -> Tensor:
+def _optical(raw: RawBatch, normalisation: Normalisation | None, rows: "Positions", columns: "Positions") -> Tensor:
     """(b, 12, size, size) from the planes by resolution."""
     planes: list[Tensor] = [raw.radar] * len(SENTINEL_2_L2A.bands)
     for resolution, stored in raw.optical.items():
         bands = SENTINEL_2_L2A.at(resolution)
-        mean = tuple(normalisation.optical_mean[band] for band in bands)
-        std = tuple(normalisation.optical_std[band] for band in bands)
-        reflectance = stored.float()
-        pixels = scale(reflectance, mean, std, reflectance == SENTINEL_2_L2A.nodata)
+        pixels = stored.float()
+        if normalisation is not None:
+            mean = tuple(normalisation.optical_mean[band] for band in bands)
+            std = tuple(normalisation.optical_std[band] for band in bands)
+            pixels = scale(pixels, mean, std, pixels == SENTINEL_2_L2A.nodata)
         sampled = _sample(pixels, rows, columns, resolution // 10)
         for position, band in enumerate(bands):
             planes[band] = sampled[:, position]

@@ -48,9 +48,9 @@ def evaluate(
     Raises:
         InputError: weights or dataset are missing or do not suit, or the dataset has too few labels.
     """
-    with open_weights(weights) as source, _champion(spec, source, name, tracker) as champion:
-        opened = open_dataset(dataset)
-        evaluation = Evaluation(spec=spec, source=source, dataset=opened, root=root, champion=champion)
+    opened = open_weights(weights, spec.normalisation, spec.batch)
+    with opened as source, _champion(spec, source, name, tracker) as champion:
+        evaluation = Evaluation(spec=spec, source=source, dataset=open_dataset(dataset), root=root, champion=champion)
         card = _read_card(evaluation) or _measure(evaluation)
         if tracker is not None:
             # MLflow takes a second to import, and judging does not need it.
@@ -103,10 +103,10 @@ def make_encoders(evaluation: Evaluation) -> list[Encoder]:
     image = spec.image or min(source.model.spec.size)
 
     def network(name: EncoderName, of: Source) -> Network:
-        return Network(name, of.model, of.constants, of.fingerprint, spec.precision, None, image, spec.pooling)
+        return Network(name, of.model, of.scaling, of.fingerprint, spec.precision, None, image, spec.pooling)
 
     made: dict[Baseline, Encoder] = {
-        "untrained": untrained(source.model.spec, source.constants, spec.precision, None, image, spec.pooling),
+        "untrained": untrained(source.model.spec, source.scaling, spec.precision, None, image, spec.pooling),
         "band-statistics": BandStatistics(source.constants, image, source.model.spec.patch),
     }
     if champion is not None:
