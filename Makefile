@@ -12,7 +12,7 @@ export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export DO_NOT_TRACK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench bench-build serve lock clean
+.PHONY: help setup demo test check bench bench-build bench-eval serve lock clean
 
 help:  ## list these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -49,6 +49,9 @@ lock: $(VENV)/.dev  ## renew constraints.txt from the ranges in pyproject.toml
 bench-build: $(VENV)/.dev  ## how fast chips are read, by us and by others (1.5 GB of scene, half an hour)
 	@$(PIP) install -q -e ".[bench]"
 	$(BIN)/python -m benchmarks.build --json .croma/bench/build.json
+
+bench-eval: $(VENV)/.dev  ## how fast weights are judged, beside scikit-learn and torchgeo (some minutes)
+	$(BIN)/python -m benchmarks.evaluate
 
 clean:  ## remove the environment and what the demo made
 	rm -rf $(VENV) .croma

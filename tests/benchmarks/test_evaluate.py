@@ -1,0 +1,18 @@
+from pathlib import Path
+
+import pytest
+
+from benchmarks.evaluate import quick_suite, sweep
+
+
+@pytest.mark.slow
+def test_the_sweep_is_scikit_learns_and_faster() -> None:
+    found = sweep(1000, 1, dim=32)
+    assert found["gap_points"] <= 0.21  # one chip of 500
+    assert found["seconds"]["scikit-learn"] > found["seconds"]["ours"]
+
+
+@pytest.mark.slow
+def test_the_quick_suite_runs_on_what_is_kept(tmp_path: Path) -> None:
+    found = quick_suite(tmp_path, 200)
+    assert found["chips"] == 200
