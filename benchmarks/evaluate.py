@@ -95,7 +95,9 @@ def sweep(chips: int, repeats: int, dim: int = DIM) -> dict[str, Any]:
     def part(count: int) -> Part:
         labels = torch.randint(CLASSES, (count,), generator=generator)
         # Correlated features of unequal size, as embeddings have.
-        return Part((torch.randn(count, dim, generator=generator) + 0.12 * centres[labels]) * sizes @ turn, labels)
+        return Part(
+            (torch.randn(count, dim, generator=generator) + (11 / dim) ** 0.5 * centres[labels]) * sizes @ turn, labels
+        )
 
     problem = standardise(Problem(fit=part(chips), select=part(chips // 5), score=part(chips // 2), classes=CLASSES))
     penalties = Linear().inverse_penalties

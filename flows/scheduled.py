@@ -76,9 +76,11 @@ def review(recipe: Recipe, silent_hours: float = 6.0) -> list[str]:
     Runs that say RUNNING and have been silent are ended first; their ids.
     """
     # Loads MLflow, which a build does not have.
-    from croma.tracking import sweep_stale
+    from croma.tracking import read_runs, sweep_stale
 
     name, site = recipe.name, Site.load()
+    if not read_runs(site.tracker, name):
+        return []  # a night before the first run
     swept = sweep_stale(site.tracker, name, timedelta(hours=silent_hours))
     make_page(name, site)
     reports.publish_runs(name, site.tracker, len(swept))

@@ -65,6 +65,7 @@ def leave_run(root: Path, name: str, tracking: str) -> None:
 @pytest.mark.usefixtures("_prefect")
 def test_new_weights_are_judged_once_and_the_night_ends_with_a_page(recipe: Recipe, tmp_path: Path) -> None:
     tracker = local_tracker(tmp_path / "home")
+    assert scheduled.review(recipe) == []  # before the first run there is nothing to show, and nothing wrong
     with open_run(tracker, "night", "pretrain", tags={"croma.kind": "pretraining"}) as run:
         run.metrics({"train/loss": 1.5}, 4)
     leave_run(tmp_path / "storage", "night", run.id)

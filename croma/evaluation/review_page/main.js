@@ -65,6 +65,7 @@ const drawScores = () => {
     const best = Math.max(...rows.map((row) => row.found.value));
     return rows.length ? intervalChart(modality, rows.map(({ run, found }) => ({
       name: run.name, colour: run.colour, value: found.value, low: found.low, high: found.high,
+      note: [`${found.n} chips`, found.note, found.normalisation === "own" ? "" : `scaled as ${found.normalisation}`].filter(Boolean).join(", "),
       mark: found.value === best ? "★" : found.high !== null && found.high >= best ? "☆" : "",
       baselines: at("baselines").checked ? Object.entries(BASELINES).map(([name, colour]) =>
         ({ name, colour, value: score(run, protocol, modality, metric, name)?.value })).filter((each) => each.value !== undefined) : [],
