@@ -6,10 +6,11 @@ from benchmarks.evaluate import quick_suite, sweep
 
 
 @pytest.mark.slow
-def test_the_sweep_is_scikit_learns_and_faster() -> None:
-    found = sweep(1000, 1, dim=32)
-    assert found["gap_points"] <= 0.21  # one chip of 500
-    assert found["seconds"]["scikit-learn"] > found["seconds"]["ours"]
+def test_the_sweep_says_what_scikit_learn_says() -> None:
+    """Of strong and middling penalties; scikit-learn stops before the optimum of weak ones."""
+    ours, theirs = sweep(1000, 1, dim=32)["accuracies"].values()
+    assert len(ours) == 6
+    assert ours[:4] == pytest.approx(theirs[:4], abs=0.0041)  # two chips of 500
 
 
 @pytest.mark.slow
