@@ -5,10 +5,12 @@ import logging
 from prefect import flow, task
 from prefect.task_runners import ThreadPoolTaskRunner
 
+from croma.building.describe import Description, describe_version
 from croma.building.fill import fill
 from croma.building.prepare import Prepared, prepare, read_plan
 from croma.building.seal import seal
 from croma.building.spec import BuildSpec
+from croma.catalog.dialects import catalog_name
 from croma.catalog.signing import default_signer
 from croma.provenance import code_version
 from croma.shards.dataset import read_card
@@ -41,8 +43,10 @@ def build_dataset(spec: BuildSpec, site: Site | None = None) -> DatasetRef:
         ]
         for future in futures:
             future.result()
-    ref = seal_dataset(prepared, spec)
-    reports.publish_dataset(prepared, ref)
+    ref = seal_dataset(prepared, spec, catalog_name(site.catalog))
+    described = describe_dataset(ref, prepared.survey.left_out)
+    reports.publish_dataset(prepared, ref, described)
+    reports.log_dataset(ref, described, site)
     return ref
 
 
@@ -69,8 +73,17 @@ def fill_shards(uri: str, plan: str, shards: list[str]) -> list[str]:
 
 
 @task(**TRANSIENT)
-def seal_dataset(prepared: Prepared, spec: BuildSpec) -> DatasetRef:
+def seal_dataset(prepared: Prepared, spec: BuildSpec, catalog: str) -> DatasetRef:
     """Commit all shards of the plan to the index as one version."""
     cards = [read_card(prepared.uri, shard) for shard in prepared.shards]
-    note = {"recipe": spec.fingerprint, "code": code_version()}
+    note = {"recipe": spec.fingerprint, "code": code_version(), "catalog": catalog}
     return seal(prepared.uri, cards, note, spec.quality.fingerprint)
+
+
+@task(**TRANSIENT)
+def describe_dataset(ref: DatasetRef, left_out: dict[str, int]) -> Description:
+    """Write the version's report and published metadata; they are found when they are there."""
+    described = describe_version(ref, left_out)
+    for check in described.failed:
+        log.warning("%s: the check of %s failed: %s", ref, check.name, check.found)
+    return described

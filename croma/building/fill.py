@@ -61,6 +61,8 @@ def _finished(plan: ShardPlan, root: str, verify: bool) -> ShardCard | None:
     """The card of a shard that is there and whole; none where nothing could be read, for that is tried again."""
     try:
         card = read_card(root, plan.id)
+        # Written again before it is relied on, so that a vacuum sees that it is wanted.
+        storage.write(card_address(root, plan.id), card.to_json())
         if not card.samples:
             return None if any(row.reason == UNREADABLE for row in card.rejections) else card
         address = shard_address(root, card.split, card.id)

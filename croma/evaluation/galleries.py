@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -31,10 +33,10 @@ def chosen(bench: Bench) -> list[int]:
 def pairs(bench: Bench) -> Figure:
     """Both sensors of the chosen chips."""
     rows = chosen(bench)
-    planes = _planes(bench, rows)
+    shown = _images(bench, rows)
     return figures.gallery(
-        [_optical(planes[row]) for row in rows],
-        [_radar(planes[row]) for row in rows],
+        [shown[row]["optical"] for row in rows],
+        [shown[row]["radar"] for row in rows],
         [_named(bench, row) for row in rows],
     )
 
@@ -61,14 +63,14 @@ def neighbours(bench: Bench, encoder: Encoder) -> dict[str, Figure]:
 
 
 def _neighbours(bench: Bench, asking: Modality, rows: Sequence[int], near: list[list[int]]) -> Figure:
-    asked, answered = (_radar, _optical) if asking == "radar" else (_optical, _radar)
-    planes = _planes(bench, sorted({*rows, *(number for line in near for number in line)}))
+    answering = "optical" if asking == "radar" else "radar"
+    shown = _images(bench, sorted({*rows, *(number for line in near for number in line)}))
     lines = []
     for row, line in zip(rows, near, strict=True):
-        images = [(asked(planes[row]), f"{asking}: {_named(bench, row)}")]
-        images.append((answered(planes[row]), "the same ground"))
+        images = [(shown[row][asking], f"{asking}: {_named(bench, row)}")]
+        images.append((shown[row][answering], "the same ground"))
         for place, number in enumerate(line, 1):
-            images.append((answered(planes[number]), f"{place}. {_met(bench, row, number)}"))
+            images.append((shown[number][answering], f"{place}. {_met(bench, row, number)}"))
         lines.append(("", images))
     return figures.board(lines)
 
@@ -82,9 +84,9 @@ def mistakes(bench: Bench, predictions: Mapping[Case, Tensor], modality: Modalit
     if bench.task.score.labels.ndim == 1:
         gaps = gaps * truth  # how little of the true class was said
     worst = _one_of_each(_places(bench), gaps.abs().amax(1).argsort(descending=True, stable=True).tolist())[:_MISTAKES]
-    planes = _planes(bench, sorted(worst))
+    shown = _images(bench, sorted(worst))
     titles = [_wrong(bench, row, scores[row], int(gaps[row].abs().argmax())) for row in worst]
-    figure = figures.gallery([_optical(planes[row]) for row in worst], [_radar(planes[row]) for row in worst], titles)
+    figure = figures.gallery([shown[row]["optical"] for row in worst], [shown[row]["radar"] for row in worst], titles)
     figure.suptitle(f"{case.protocol}, trained, {case.modality}: most wrong about", fontsize=10)
     return figure
 
@@ -107,9 +109,10 @@ def _met(bench: Bench, row: int, number: int) -> str:
 
 
 def _places(bench: Bench) -> list[tuple[int, int, int]]:
-    """Zone, left and top of the scored chips."""
+    """Zone, left and top of the scored chips; imported ones that lie nowhere have a place each."""
     columns = (bench.task.score.rows[name].to_pylist() for name in ("epsg", "left", "top"))
-    return list(zip(*columns, strict=True))
+    found = enumerate(zip(*columns, strict=True))
+    return [(zone, left, top) if zone else (0, row, 0) for row, (zone, left, top) in found]
 
 
 def _one_of_each(places: Sequence[tuple[int, int, int]], rows: Sequence[int]) -> list[int]:
@@ -126,15 +129,17 @@ def _named(bench: Bench, row: int) -> str:
     return bench.task.classes[int(label) if label.ndim == 0 else int(label.int().argmax())]
 
 
-def _planes(bench: Bench, rows: Sequence[int]) -> dict[int, Any]:
-    """Stored planes of scored chips by row; `rows` ascend."""
+def _images(bench: Bench, rows: Sequence[int]) -> dict[int, dict[str, Image]]:
+    """Both sensors of scored chips in colour, by row; `rows` ascend."""
     table = bench.task.score.rows.take(list(rows)).to_pylist()
-    return dict(zip(rows, read_chips(bench.dataset, table), strict=True))
+    normalised = bench.dataset.header.normalised
+    optical = _as_normalised if normalised else figures.natural_colour
+    radar = _as_normalised if normalised else figures.radar_colour
+    return {
+        row: {"optical": optical(planes["s2_10m"]), "radar": radar(planes["s1"])}
+        for row, planes in zip(rows, read_chips(bench.dataset, table), strict=True)
+    }
 
 
-def _optical(planes: Mapping[str, Any]) -> Image:
-    return figures.natural_colour(planes["s2_10m"])
-
-
-def _radar(planes: Mapping[str, Any]) -> Image:
-    return figures.radar_colour(planes["s1"])
+def _as_normalised(stored: npt.NDArray[Any]) -> Image:
+    return figures.from_normalised(np.asarray(stored / 256, np.float32))

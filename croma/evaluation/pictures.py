@@ -19,6 +19,7 @@ from croma.evaluation.reach import attention_distances
 from croma.evaluation.reconstruct import reconstruct
 from croma.evaluation.scoring import Case, Measured
 from croma.evaluation.sources import Source
+from croma.evaluation.suited import scaling_for
 from croma.model.croma import Croma
 from croma.model.decoder import Decoder
 from croma.model.decoder_file import Reconstruction
@@ -27,6 +28,8 @@ from croma.sensors import Modality
 METRES = 10
 """Of a pixel."""
 _MAP_POINTS = 800
+_FEWEST_POINTS = 3
+"""Fewer lie on a line, whatever they are."""
 
 
 def draw_pictures(bench: Bench, source: Source, encoders: Sequence[Encoder], measured: Measured) -> dict[str, Figure]:
@@ -40,7 +43,7 @@ def draw_pictures(bench: Bench, source: Source, encoders: Sequence[Encoder], mea
         pictures["attention.png"] = _attention(bench, source, encoders)
         if source.decoder is not None:
             pictures["reconstructions.png"] = _reconstructions(bench, source, source.model, *source.decoder)
-    if bench.task.score.labels.ndim == 1:
+    if bench.task.score.labels.ndim == 1 and len(bench.task.score.labels) >= _FEWEST_POINTS:
         pictures["embedding-map.png"] = _embedding_map(bench, encoders)
         pictures |= _confusions(bench, measured, _richest(bench, encoders))
     return pictures
@@ -75,7 +78,7 @@ def _images(bench: Bench, source: Source) -> Batch:
     """The first chips of the gallery as the network saw images in pretraining."""
     rows = bench.task.score.rows.take(galleries.chosen(bench)[:4]).to_pylist()
     (raw,) = read_batches(bench.dataset, rows, len(rows))
-    batch = source.scaling.images(raw, min(source.model.spec.size))
+    batch = scaling_for(bench.dataset, source.scaling).images(raw, min(source.model.spec.size))
     return batch._replace(keys=torch.arange(len(rows)))
 
 

@@ -86,7 +86,7 @@ def _of_batch(raw: RawBatch) -> Constants:
     means, stds = zip(*found, strict=True)
     optical: dict[int, tuple[float, float]] = {}
     for resolution, stored in raw.optical.items():
-        for position, band in enumerate(SENTINEL_2_L2A.at(resolution)):
+        for position, band in enumerate(SENTINEL_2_L2A.channels(resolution, stored.shape[1])):
             pixels = stored[:, position].float()
             optical[band] = _moments(pixels, pixels != SENTINEL_2_L2A.nodata, (resolution // 10) ** 2)
     optical_means, optical_stds = zip(*(optical[band] for band in sorted(optical)), strict=True)

@@ -3,7 +3,7 @@
 The card is written after its shard, so a card says that its shard is whole.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple, Self, TypeVar
 
@@ -32,14 +32,14 @@ class ChipRow(Document):
     left: int
     """Metres, top left corner."""
     top: int
-    longitude: float
-    """Degrees, centre of the chip."""
-    latitude: float
-    radar_scene: str
-    optical_scene: str
-    radar_time: datetime
-    optical_time: datetime
-    gap_hours: float
+    longitude: float | None = None
+    """Degrees, centre of the chip; None where nobody knows, as of everything up to the gap for imported benchmarks."""
+    latitude: float | None = None
+    radar_scene: str | None = None
+    optical_scene: str | None = None
+    radar_time: datetime | None = None
+    optical_time: datetime | None = None
+    gap_hours: float | None = None
     """Radar minus optical time."""
     orbit_state: str | None = None
     """Of the radar pass."""
@@ -60,9 +60,9 @@ class ChipRow(Document):
     reader: str
     """How it was read: window (no resampling) or stack."""
     label: int | None = None
-    """Land-cover code of most labelled pixels; None without labels."""
+    """Code of most labelled pixels, or the class of the chip; None without labels, or with several of the chip."""
     label_shares: dict[int, float] | None = None
-    """Share of labelled pixels by land-cover code."""
+    """Share of labelled pixels by code; 1 for each class of a chip that is labelled as a whole."""
 
 
 class BandStatistics(Document):
@@ -159,6 +159,19 @@ def merge_statistics(cards: Iterable[ShardCard]) -> dict[Role, BandStatistics]:
         for role, statistics in card.statistics.items():
             merged[role] = merged[role].merge(statistics) if role in merged else statistics
     return merged
+
+
+def percentiles(role: Role, statistics: BandStatistics, shares: Sequence[float]) -> tuple[tuple[float, ...], ...]:
+    """By band, the values below which these shares of the pixels lie; 0 where nothing was measured.
+
+    Exact to a bin of the histogram. Pixels beyond its ends count as being in its first or last bin.
+    """
+    edges, found = bin_edges(role), []
+    for low, high, histogram in zip(statistics.minimum, statistics.maximum, statistics.histogram, strict=True):
+        below = np.concatenate(([0], np.cumsum(histogram)))
+        values = np.interp(np.asarray(shares) * below[-1], below, edges)
+        found.append(tuple(np.clip(values, low, high).tolist()) if below[-1] else (0.0,) * len(shares))
+    return tuple(found)
 
 
 def _add(a: tuple[Number, ...], b: tuple[Number, ...]) -> tuple[Number, ...]:

@@ -22,7 +22,7 @@ def test_seeds_are_nested_under_their_recipe(tmp_path: Path) -> None:
     for seed, steps, workers in ((0, 24, 1), (1, 24, 2), (0, 30, 1), (0, 24, 1)):
         spec = TrainSpec.parse({**SPEC, "seed": seed, "steps": steps, "resources": {"workers": workers}}, "test")
         run = TrainRun(id=spec.run_id("n", "d"), name="n", spec=spec, dataset=ref, root=str(tmp_path), attempt="a")
-        with ray_job._tracked(run, data, tracker) as (_, tracked):
+        with ray_job._tracked(run, data, tracker, None) as (_, tracked):
             assert tracked is not None
             ids.append(tracked.id)
     assert ids[3] == ids[0]  # the same run again goes on
