@@ -109,10 +109,9 @@ def _met(bench: Bench, row: int, number: int) -> str:
 
 
 def _places(bench: Bench) -> list[tuple[int, int, int]]:
-    """Zone, left and top of the scored chips; imported ones that lie nowhere have a place each."""
+    """Zone, left and top of the scored chips."""
     columns = (bench.task.score.rows[name].to_pylist() for name in ("epsg", "left", "top"))
-    found = enumerate(zip(*columns, strict=True))
-    return [(zone, left, top) if zone else (0, row, 0) for row, (zone, left, top) in found]
+    return list(zip(*columns, strict=True))
 
 
 def _one_of_each(places: Sequence[tuple[int, int, int]], rows: Sequence[int]) -> list[int]:
