@@ -14,7 +14,7 @@ export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export DO_NOT_TRACK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench-build bench-load bench-train serve lock clean
+.PHONY: help setup demo test check bench-build bench-eval bench-load bench-train serve lock clean
 
 help:  ## list these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -51,6 +51,9 @@ lock: $(VENV)/.dev  ## renew constraints.txt from the ranges in pyproject.toml
 bench-build: $(VENV)/.dev  ## how fast chips are read, by us and by others (1.5 GB of scene, half an hour)
 	@$(PIP) install -q -e ".[bench]"
 	$(BIN)/python -m benchmarks.build --json .croma/bench/build.json
+
+bench-eval: $(VENV)/.dev  ## how fast weights are judged, beside scikit-learn and torchgeo (some minutes)
+	$(BIN)/python -m benchmarks.evaluate
 
 bench-load: $(VENV)/.dev  ## how fast batches are loaded, by us and by others (2 GB of chips; streaming needs nginx)
 	@# litdata and mosaicml-streaming want torchvision; PyPI's does not load beside the small build of torch.

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from croma.building.prepare import Prepared, Survey
     from croma.evaluation.scores import Scorecard
     from croma.recipes.comparison import Compared
+    from croma.tracking import Tracker
+
+
+_TOLD = ("train/loss", "eval/")
+"""Beginnings of the metrics that the table of runs has."""
 
 log = logging.getLogger(__name__)
 
@@ -33,19 +38,19 @@ def publish_dataset(prepared: "Prepared", ref: DatasetRef, described: "Descripti
     rows = [[part or "all", count] for part, count in _counts(ref)]
     create_markdown_artifact(
         key=f"dataset-{name}",
-        description=f"Dataset {ref}",
+        description=f"Dataset {_short(ref)}",
         markdown="\n\n".join(
             [f"## {ref}", _markdown(["split", "chips"], rows), _checks(described), _survey(prepared.survey)]
         ),
     )
     create_link_artifact(
-        key=f"report-{name}", description=f"Report of {ref}", link_text=str(ref), link=_link(described.report)
+        key=f"report-{name}", description=f"Report of {_short(ref)}", link_text=str(ref), link=_link(described.report)
     )
     refused = [
         {"reason": reason, "pairs": count, "when": "cut"} for reason, count in ledger.counts(ref.uri).most_common()
     ]
     refused += [{"reason": r, "pairs": n, "when": "planned"} for r, n in prepared.survey.left_out.items()]
-    create_table_artifact(key=f"refused-{name}", description=f"Refused, {ref}", table=refused)
+    create_table_artifact(key=f"refused-{name}", description=f"Refused, {_short(ref)}", table=refused)
 
 
 def log_dataset(ref: DatasetRef, described: "Description", site: Site) -> None:
@@ -108,6 +113,20 @@ def publish_comparison(compared: "Compared") -> None:
     create_table_artifact(key=f"comparison-{compared.name}", description=f"Comparison {compared.name}", table=table)
 
 
+def publish_runs(name: str, tracker: "Tracker", ended: int) -> None:
+    """Runs of an experiment with their losses and scores."""
+    # Loads MLflow, which a build does not have.
+    from croma.tracking import read_runs
+
+    table = [
+        {"run": run.name, "status": run.status}
+        | {key: round(run.metrics[key], 4) for key in sorted(run.metrics) if key.startswith(_TOLD)}
+        for run in read_runs(tracker, name)
+        if run.tags.get("croma.kind") in ("pretraining", "evaluation")
+    ]
+    create_table_artifact(key=f"review-{_key(name)}", description=f"Runs of {name}; {ended} ended", table=table)
+
+
 def _counts(ref: DatasetRef) -> list[tuple[str, int]]:
     splits = open_dataset(ref).rows["split"].value_counts().to_pylist()
     return sorted((row["values"], row["counts"]) for row in splits)
@@ -141,6 +160,11 @@ def _survey(survey: "Survey") -> str:
 def _markdown(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     lines = ["| " + " | ".join(headings) + " |", "|" + " --- |" * len(headings)]
     return "\n".join([*lines, *("| " + " | ".join(str(value) for value in row) + " |" for row in rows)])
+
+
+def _short(ref: DatasetRef) -> str:
+    """`name@version`: what a card of the overview has room for."""
+    return f"{ref.uri.rstrip('/').rpartition('/')[2]}@{ref.version}"
 
 
 def _key(text: str) -> str:

@@ -3,15 +3,15 @@
 from datetime import UTC, datetime, timedelta
 
 from prefect import flow, task
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.artifacts import create_markdown_artifact
 
-from croma import storage
 from croma.errors import ContractError
 from croma.extent import TimeWindow
 from croma.recipes.recipe import Recipe
 from croma.shards.dataset import open_dataset
 from croma.shards.reader import verify
 from croma.shards.ref import DatasetRef
+from flows import reports
 from flows.policy import TRANSIENT
 from flows.site import Site
 
@@ -49,37 +49,50 @@ def find_faults(dataset: DatasetRef) -> list[str]:
 
 
 @flow(name="evaluate-new", validate_parameters=True)
-def evaluate_new(recipe: Recipe) -> int:
-    """Judge every finished run of a recipe; what is judged already is found. How many there are."""
+def evaluate_new(recipe: Recipe, suite: str = "quick") -> int:
+    """Judge what a recipe's runs have left: finished ones as the recipe says, copies of weights by a suite.
+
+    Runs that go on leave copies where `resources.weights_every` asks for them. What is judged already is found. The
+    number of weights that there are.
+    """
     # Loads torch, which the other flows here must not need.
-    from croma.training.spec import TrainResult
+    from croma.training.left import list_copies, list_finished
     from flows.evaluate import score
 
     site = Site.load()
-    runs = storage.join(site.root, "runs")
     dataset = open_dataset(DatasetRef.of(site.dataset(recipe.dataset.name))).ref
-    finished = [
-        address
-        for run in storage.list_names(runs)
-        if run.startswith(f"{recipe.name}-") and storage.exists(address := storage.join(runs, run, "result.json"))
-    ]
-    for address in finished:
-        result = TrainResult.model_validate_json(storage.read(address))
-        score(recipe.name, recipe.evaluate, result.weights, dataset, site)
-    return len(finished)
+    quick = recipe.evaluate.with_suite(suite)
+    wanted = [(weights, quick) for weights in list_copies(site.root, recipe.name)]
+    wanted += [(weights, recipe.evaluate) for weights in list_finished(site.root, recipe.name)]
+    for weights, spec in wanted:
+        score(recipe.name, spec, weights, dataset, site)
+    return len(wanted)
 
 
 @flow(name="nightly-review", validate_parameters=True)
 def review(recipe: Recipe, silent_hours: float = 6.0) -> list[str]:
-    """Table of a recipe's runs; ends those that say RUNNING and have been silent. Ids of the ended ones."""
+    """The page of a recipe's experiment, kept in MLflow, and a table of its runs here.
+
+    Runs that say RUNNING and have been silent are ended first; their ids.
+    """
     # Loads MLflow, which a build does not have.
     from croma.tracking import read_runs, sweep_stale
 
-    name, tracker = recipe.name, Site.load().tracker
-    swept = sweep_stale(tracker, name, timedelta(hours=silent_hours))
-    table = [
-        {"run": run.name, "status": run.status, **{key: round(value, 4) for key, value in sorted(run.metrics.items())}}
-        for run in read_runs(tracker, name)
-    ]
-    create_table_artifact(key=f"review-{name}", description=f"Runs of {name}; {len(swept)} ended", table=table)
+    name, site = recipe.name, Site.load()
+    if not read_runs(site.tracker, name):
+        return []  # a night before the first run
+    swept = sweep_stale(site.tracker, name, timedelta(hours=silent_hours))
+    make_page(name, site)
+    reports.publish_runs(name, site.tracker, len(swept))
     return swept
+
+
+@task(task_run_name="review-{name}", **TRANSIENT)
+def make_page(name: str, site: Site) -> str:
+    """Make the page and keep it in MLflow; the id of its run."""
+    # Loads MLflow, which a build does not have.
+    from croma.evaluation.review import publish_review
+    from croma.evaluation.review import review as make_review
+
+    page = make_review(site.tracker, name, site.prices.worker_hour or None, site.prices.currency)
+    return publish_review(site.tracker, name, page)

@@ -68,19 +68,22 @@ def centre_window(keys: Tensor, chip: int, image_size: int) -> Window:
     return Window(top=start, left=start, side=torch.full_like(keys, side), flip=no, mirror=no, transpose=no)
 
 
-def augment(raw: RawBatch, normalisation: Normalisation, augmentation: Augmentation, image_size: int) -> Batch:
+def augment(raw: RawBatch, normalisation: Normalisation | None, augmentation: Augmentation, image_size: int) -> Batch:
     """Images for training: normalised, cropped, turned and resized to `image_size` pixels as their keys say."""
     window = draw_window(raw.keys, raw.radar.shape[-1], augmentation)
     return _render(raw, normalisation, window, image_size, augmentation.crop[1])
 
 
-def prepare(raw: RawBatch, normalisation: Normalisation, image_size: int) -> Batch:
-    """Images for evaluation: normalised, the middle `image_size` pixels of each chip (small chips are enlarged)."""
+def prepare(raw: RawBatch, normalisation: Normalisation | None, image_size: int) -> Batch:
+    """Images for evaluation: normalised, the middle `image_size` pixels of each chip (small chips are enlarged).
+
+    Without a normalisation, stored units, and 0 where nothing was measured.
+    """
     side = raw.radar.shape[-1]
     return _render(raw, normalisation, centre_window(raw.keys, side, image_size), image_size, min(side, image_size))
 
 
-def _render(raw: RawBatch, normalisation: Normalisation, window: Window, size: int, largest: int) -> Batch:
+def _render(raw: RawBatch, normalisation: Normalisation | None, window: Window, size: int, largest: int) -> Batch:
     """Images of `size` pixels; no window is larger than `largest`."""
     return Batch(
         radar=_turn(_radar(raw, normalisation, window, size, largest), window),
@@ -90,24 +93,27 @@ def _render(raw: RawBatch, normalisation: Normalisation, window: Window, size: i
     )
 
 
-def _radar(raw: RawBatch, normalisation: Normalisation, window: Window, size: int, largest: int) -> Tensor:
+def _radar(raw: RawBatch, normalisation: Normalisation | None, window: Window, size: int, largest: int) -> Tensor:
     """(b, 2, size, size), not turned yet."""
     crop = _crop(raw.radar, window, 1, largest)
     decibels = crop.pixels.float()
-    pixels = scale(decibels, normalisation.radar_mean, normalisation.radar_std, decibels.isnan())
+    pixels = decibels.nan_to_num()
+    if normalisation is not None:
+        pixels = scale(decibels, normalisation.radar_mean, normalisation.radar_std, decibels.isnan())
     return _sample(crop._replace(pixels=pixels), window, size)
 
 
-def _optical(raw: RawBatch, normalisation: Normalisation, window: Window, size: int, largest: int) -> Tensor:
+def _optical(raw: RawBatch, normalisation: Normalisation | None, window: Window, size: int, largest: int) -> Tensor:
     """(b, 12, size, size) from the planes by resolution, not turned yet."""
     planes: list[Tensor] = [raw.radar] * len(SENTINEL_2_L2A.bands)
     for resolution, stored in raw.optical.items():
         bands = SENTINEL_2_L2A.channels(resolution, stored.shape[1])
-        mean = tuple(normalisation.optical_mean[band] for band in bands)
-        std = tuple(normalisation.optical_std[band] for band in bands)
         crop = _crop(stored, window, resolution // 10, largest)
-        reflectance = crop.pixels.float()
-        pixels = scale(reflectance, mean, std, reflectance == SENTINEL_2_L2A.nodata)
+        pixels = crop.pixels.float()
+        if normalisation is not None:
+            mean = tuple(normalisation.optical_mean[band] for band in bands)
+            std = tuple(normalisation.optical_std[band] for band in bands)
+            pixels = scale(pixels, mean, std, pixels == SENTINEL_2_L2A.nodata)
         sampled = _sample(crop._replace(pixels=pixels), window, size)
         for position, band in enumerate(bands):
             planes[band] = sampled[:, position]

@@ -155,13 +155,40 @@ def evaluate(
     recipe: RecipeName,
     weights: Annotated[str, typer.Option(help="Address of a weights folder that a run has left.")],
     dataset: Annotated[str, typer.Option(help="Labelled dataset version; the newest of the recipe's.")] = "",
+    suite: Annotated[str, typer.Option(help="Protocols in place of the recipe's: quick, paper, or a YAML file.")] = "",
+    normalisation: Annotated[
+        Literal["readme", "paper", "torchgeo"] | None, typer.Option(help="For weights that do not say: CROMA's files.")
+    ] = None,
 ) -> None:
     """Judge weights beside baselines, and register them when the verdict is good."""
-    loaded, site = load_recipe(recipe), _site()
+    loaded = load_recipe(recipe)
+    spec = loaded.evaluate.with_suite(suite) if suite else loaded.evaluate
+    spec = spec.model_copy(update={"normalisation": normalisation}) if normalisation else spec
+    site = _site()
     ref = open_dataset(_ref(dataset or loaded.dataset.name, site)).ref
     from flows.evaluate import evaluate as flow
 
-    show.scores(flow(loaded.name, loaded.evaluate, weights, ref, site))
+    show.scores(flow(loaded.name, spec, weights, ref, site))
+
+
+@app.command()
+def review(
+    experiment: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="Its name in MLflow: that of the recipe.")],
+    to: Annotated[Path | None, typer.Option(help="File to write; EXPERIMENT-review.html here.")] = None,
+    log: Annotated[bool, typer.Option(help="Keep the page in MLflow as well.")] = True,
+) -> None:
+    """Make one HTML page of an experiment: runs side by side, scores, curves, pictures. Opens without a server."""
+    from croma.evaluation.review import publish_review
+    from croma.evaluation.review import review as make_review
+
+    site = Site.load()
+    page = make_review(site.tracker, experiment, site.prices.worker_hour or None, site.prices.currency)
+    file = to or Path(f"{experiment}-review.html")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(page, encoding="utf-8")
+    show.out.print(f"wrote {file}, {len(page) / 1e6:.1f} MB: open it in a browser")
+    if log:
+        show.out.print(f"kept in MLflow as review.html of run {publish_review(site.tracker, experiment, page)}")
 
 
 @app.command()

@@ -1,6 +1,6 @@
 """What turns chips into vectors: the trained network, the same network untrained, and plain band statistics."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from types import SimpleNamespace
 from typing import Literal, Protocol
@@ -12,7 +12,8 @@ from croma.batches.augment import prepare
 from croma.batches.batch import RawBatch
 from croma.document import digest
 from croma.evaluation.modalities import mean, modalities_of, patches, pooled
-from croma.evaluation.scores import EncoderName, Pooling
+from croma.evaluation.scaling import Constants, Scaling
+from croma.evaluation.scores import EncoderName, Pooling, Variant
 from croma.model import networks
 from croma.model.patches import patchify
 from croma.model.towers_spec import NetworkSpec
@@ -21,14 +22,14 @@ from croma.sensors import MODALITIES, SENTINEL_2_L2A, Modality
 Layer = Literal["pooled", "patches"]
 """One vector a chip, or one a patch."""
 Precision = Literal["float32", "bfloat16"]
-Constants = Mapping[str, tuple[float, ...]]
-"""The fields of `croma.batches.normalise.Normalisation` by name, as weights carry them."""
 
 
 class Encoder(Protocol):
     """Anything that can be probed."""
 
     name: EncoderName
+    normalisation: Variant | Literal["none"]
+    """How pixels are scaled for it."""
     standardise: bool
     """Whether distances mean something only after every feature is scaled by the fit split."""
     image_size: int
@@ -58,33 +59,37 @@ class Network:
         self,
         name: EncoderName,
         model: networks.Network,
-        constants: Constants,
+        constants: Constants | Scaling,
         weights: str,
         precision: Precision = "float32",
         device: torch.device | None = None,
         image_size: int | None = None,
         pooling: Pooling = "head",
     ) -> None:
-        """`weights` is the fingerprint of the weights alone; images are as large as in pretraining unless told."""
+        """`weights` is the fingerprint of the weights alone; images are as large as in pretraining unless told.
+
+        `constants` are those of the weights' own normalisation.
+        """
         self.name: EncoderName = name
         self.device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.model = model.eval().to(self.device)
-        self.normalisation = SimpleNamespace(**constants)
+        self.scaling = constants if isinstance(constants, Scaling) else Scaling(constants=constants)
+        self.normalisation: Variant | Literal["none"] = self.scaling.variant
         self.precision = precision
         self.image_size = image_size or min(model.spec.size)
         self.modalities = modalities_of(model.spec)
         self.pooling = pooling
-        self._identity = (weights, dict(constants), precision)
+        self._identity = (weights, precision)
 
     def fingerprint(self, layer: Layer) -> str:  # noqa: ARG002 a network's layers are told apart by name
         """Of weights, constants, precision and image size."""
-        weights, constants, precision = self._identity
-        return digest([weights, constants, self.image_size, precision, self.pooling])
+        weights, precision = self._identity
+        return digest([weights, *self.scaling.identity, self.image_size, precision, self.pooling])
 
     def resized(self, image_size: int) -> "Network":
         """The same network, sharing its weights."""
-        weights, constants, precision = self._identity
-        return Network(self.name, self.model, constants, weights, precision, self.device, image_size, self.pooling)
+        weights, precision = self._identity
+        return Network(self.name, self.model, self.scaling, weights, precision, self.device, image_size, self.pooling)
 
     @torch.no_grad()
     def encode(self, raw: RawBatch, modalities: Sequence[Modality], layer: Layer) -> dict[Modality, Tensor]:
@@ -95,7 +100,7 @@ class Network:
             keys=raw.keys.to(self.device),
             ids=raw.ids,
         )
-        batch = prepare(raw, self.normalisation, self.image_size)
+        batch = self.scaling.images(raw, self.image_size)
         whole = pooled if self.pooling == "head" else mean
         vectors = whole if layer == "pooled" else patches
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
@@ -108,7 +113,7 @@ class Network:
 
 def untrained(
     spec: NetworkSpec,
-    constants: Constants,
+    constants: Constants | Scaling,
     precision: Precision,
     device: torch.device | None = None,
     image_size: int | None = None,
@@ -129,6 +134,7 @@ class BandStatistics:
     """
 
     name: EncoderName = "band-statistics"
+    normalisation: Variant | Literal["none"] = "none"
     standardise = True
     modalities = MODALITIES
 

@@ -58,6 +58,16 @@ def gallery(optical: Sequence[Image], radar: Sequence[Image], titles: Sequence[s
     return figure
 
 
+def board(lines: Sequence[tuple[str, Sequence[tuple[Image, str]]]]) -> Figure:
+    """Named rows of as many images each, every one with a title of its own."""
+    figure, axes = _grid(len(lines), len(lines[0][1]))
+    for row, (name, images) in zip(axes, lines, strict=True):
+        for axis, (image, title) in zip(row, images, strict=True):
+            _show(axis, image, title)
+        _row_name(row[0], name)
+    return figure
+
+
 def reconstructions(rows: Sequence[tuple[str, Sequence[Image]]], titles: Sequence[str]) -> Figure:
     """Named rows of images under column titles: what is there, what was shown, what was filled in."""
     figure, axes = _grid(len(rows), len(titles))
@@ -138,6 +148,28 @@ def confusion(matrix: npt.NDArray[Any], classes: Sequence[str], title: str) -> F
     ticks = range(len(classes))
     axis.set(title=title, xlabel="said", ylabel="true", xticks=ticks, yticks=ticks, yticklabels=classes)
     axis.set_xticks(ticks, classes, rotation=45, ha="right")
+    return figure
+
+
+def head_distances(
+    trained: Mapping[str, npt.NDArray[Any]], untrained: Mapping[str, npt.NDArray[Any]], metres: float
+) -> Figure:
+    """One panel a part of the network: mean distance (blocks, heads) in patches of `metres`, a dot a head."""
+    figure = Figure(figsize=(3.3 * len(trained) + 0.4, 3.6), layout="constrained")
+    axes = figure.subplots(1, len(trained), squeeze=False, sharey=True)[0]
+    for axis, (part, distances) in zip(axes, trained.items(), strict=True):
+        block = np.repeat(np.arange(1, len(distances) + 1), distances.shape[1])
+        if part in untrained:
+            before = untrained[part].ravel() * metres
+            axis.scatter(
+                block - 0.12, before, s=22, facecolors="none", edgecolors=COLOURS["untrained"], label="untrained"
+            )
+        axis.scatter(block + 0.12, distances.ravel() * metres, s=22, color=COLOURS["trained"], label="trained")
+        blocks = len(distances)
+        axis.set(title=part, xlabel="block", xticks=range(1, blocks + 1), xlim=(0.5, blocks + 0.5))
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[0].set_ylabel("mean attention distance, m")
+    axes[-1].legend(frameon=False)
     return figure
 
 

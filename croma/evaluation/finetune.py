@@ -16,7 +16,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
-from croma.batches.augment import augment, prepare
 from croma.batches.batch import Batch, RawBatch
 from croma.batches.spec import Augmentation
 from croma.evaluation.bench import Bench, Outcome, score_prediction
@@ -130,7 +129,7 @@ class _Run:
         for number, raw in enumerate(self._read(part.rows.take(order.numpy()))):
             raw = raw._replace(keys=torch.randint(1 << 62, (len(raw.ids),), generator=generator))
             labels = part.labels[order[number * self.spec.batch :][: self.spec.batch]]
-            yield on_device(augment(raw, self.encoder.normalisation, turns, size), self.encoder.device), labels
+            yield on_device(self.encoder.scaling.images(raw, size, turns), self.encoder.device), labels
 
     @torch.no_grad()
     def _say(self, model: Classifier, part: Labelled) -> Tensor:
@@ -138,7 +137,7 @@ class _Run:
         model.eval()
         found = []
         for raw in self._read(part.rows):
-            batch = prepare(raw, self.encoder.normalisation, self.encoder.image_size)
+            batch = self.encoder.scaling.images(raw, self.encoder.image_size)
             logits = model(on_device(batch, self.encoder.device)).cpu()
             found.append(logits.softmax(1) if part.labels.ndim == 1 else logits.sigmoid())
         return torch.cat(found)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from croma.batches.augment import Window, augment, draw_window, prepare
+from croma.batches.augment import Window, draw_window
 from croma.batches.batch import Batch
 from croma.batches.spec import Augmentation
 from croma.errors import InputError
@@ -148,7 +148,7 @@ class _Run:
             raw = raw._replace(keys=keys)
             planes = np.stack([next(masks)["label"] for _ in raw.ids])
             labels = turned(numbered(planes, self.codes), draw_window(keys, chip, turns), size)
-            yield on_device(augment(raw, self.encoder.normalisation, turns, size), self.encoder.device), labels
+            yield on_device(self.encoder.scaling.images(raw, size, turns), self.encoder.device), labels
 
     @torch.no_grad()
     def _counts(self, model: Segmenter, part: Labelled, *, scored: bool) -> tuple[np.ndarray, int]:
@@ -163,7 +163,7 @@ class _Run:
 
     def _say(self, model: Segmenter, rows: pa.Table) -> Iterator[Tensor]:
         for raw in read_batches(self.bench.dataset, rows.to_pylist(), self.spec.batch):
-            batch = prepare(raw, self.encoder.normalisation, self.encoder.image_size)
+            batch = self.encoder.scaling.images(raw, self.encoder.image_size)
             yield model(on_device(batch, self.encoder.device)).argmax(1).cpu()
 
 

@@ -1,7 +1,6 @@
 """Which pictures an evaluation makes, and what goes into them."""
 
 from collections.abc import Sequence
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,21 +10,23 @@ from matplotlib.figure import Figure
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
-from croma.batches.augment import prepare
-from croma.evaluation import figures
+from croma.batches.batch import Batch
+from croma.evaluation import figures, galleries
 from croma.evaluation.bench import Bench
 from croma.evaluation.embed import read_batches
-from croma.evaluation.encoders import Encoder
+from croma.evaluation.encoders import Encoder, Network
+from croma.evaluation.reach import attention_distances
 from croma.evaluation.reconstruct import reconstruct
 from croma.evaluation.scoring import Case, Measured
 from croma.evaluation.sources import Source
-from croma.evaluation.suited import constants_for
+from croma.evaluation.suited import scaling_for
 from croma.model.croma import Croma
 from croma.model.decoder import Decoder
 from croma.model.decoder_file import Reconstruction
 from croma.sensors import Modality
-from croma.shards.reader import read_chips
 
+METRES = 10
+"""Of a pixel."""
 _MAP_POINTS = 800
 _FEWEST_POINTS = 3
 """Fewer lie on a line, whatever they are."""
@@ -34,53 +35,51 @@ _FEWEST_POINTS = 3
 def draw_pictures(bench: Bench, source: Source, encoders: Sequence[Encoder], measured: Measured) -> dict[str, Figure]:
     """Figures by file name."""
     metric = next(iter(measured.scores)).metric
-    pictures = {"scores.png": figures.score_bars(measured.scores, metric), "pairs.png": _pairs(bench)}
-    if source.decoder is not None and isinstance(source.model, Croma):
-        pictures["reconstructions.png"] = _reconstructions(bench, source, source.model, *source.decoder)
+    pictures = {"scores.png": figures.score_bars(measured.scores, metric), "pairs.png": galleries.pairs(bench)}
+    pictures |= galleries.neighbours(bench, encoders[0])
+    if measured.predictions:
+        pictures["mistakes.png"] = galleries.mistakes(bench, measured.predictions, _richest(bench, encoders))
+    if isinstance(source.model, Croma):
+        pictures["attention.png"] = _attention(bench, source, encoders)
+        if source.decoder is not None:
+            pictures["reconstructions.png"] = _reconstructions(bench, source, source.model, *source.decoder)
     if bench.task.score.labels.ndim == 1 and len(bench.task.score.labels) >= _FEWEST_POINTS:
         pictures["embedding-map.png"] = _embedding_map(bench, encoders)
         pictures |= _confusions(bench, measured, _richest(bench, encoders))
     return pictures
 
 
-def _chosen(bench: Bench) -> list[int]:
-    """Rows of the score split to show, spread over its classes."""
-    part = bench.task.score
-    label = part.labels if part.labels.ndim == 1 else part.labels.int().argmax(1)
-    turn = [int((label[:row] == label[row]).sum()) for row in range(len(label))]
-    return sorted(sorted(range(len(label)), key=lambda row: (turn[row], int(label[row])))[: bench.spec.gallery])
-
-
-def _pairs(bench: Bench) -> Figure:
-    part, chosen = bench.task.score, _chosen(bench)
-    label = part.labels if part.labels.ndim == 1 else part.labels.int().argmax(1)
-    planes = list(read_chips(bench.dataset, part.rows.take(chosen).to_pylist()))
-    normalised = bench.dataset.header.normalised
-    return figures.gallery(
-        [_as_normalised(chip["s2_10m"]) if normalised else figures.natural_colour(chip["s2_10m"]) for chip in planes],
-        [_as_normalised(chip["s1"]) if normalised else figures.radar_colour(chip["s1"]) for chip in planes],
-        [bench.task.classes[int(label[row])] for row in chosen],
-    )
-
-
-def _as_normalised(stored: npt.NDArray[Any]) -> figures.Image:
-    return figures.from_normalised(np.asarray(stored / 256, np.float32))
-
-
 def _reconstructions(bench: Bench, source: Source, model: Croma, decoder: Decoder, task: Reconstruction) -> Figure:
     """The chips of the gallery with patches hidden and filled in."""
-    rows = bench.task.score.rows.take(_chosen(bench)[:4]).to_pylist()
-    (raw,) = read_batches(bench.dataset, rows, len(rows))
-    constants = constants_for(bench.dataset, source.constants)
-    batch = prepare(raw, SimpleNamespace(**constants), min(model.spec.size))
-    batch = batch._replace(keys=torch.arange(len(rows)))
+    batch = _images(bench, source)
     radar, optical = reconstruct(model.cpu(), decoder.eval(), task, batch)
     lines = []
-    for number in range(len(rows)):
+    for number in range(len(batch.keys)):
         images = [batch.optical, optical.shown, optical.filled, batch.radar, radar.shown, radar.filled]
         lines.append(("", [figures.from_normalised(image[number].numpy()) for image in images]))
     titles = [f"{sensor}: {what}" for sensor in ("optical", "radar") for what in ("true", "shown", "filled in")]
     return figures.reconstructions(lines, titles)
+
+
+def _attention(bench: Bench, source: Source, encoders: Sequence[Encoder]) -> Figure:
+    """How far every head looks on the chips of the gallery, beside how far it looked before training."""
+    batch = _images(bench, source)
+    models = {each.name: each.model for each in encoders if isinstance(each, Network) and isinstance(each.model, Croma)}
+    trained, untrained = (
+        {part: found.numpy() for part, found in attention_distances(models[name], batch).items()}
+        if name in models
+        else {}
+        for name in ("trained", "untrained")
+    )
+    return figures.head_distances(trained, untrained, METRES * source.model.spec.patch)
+
+
+def _images(bench: Bench, source: Source) -> Batch:
+    """The first chips of the gallery as the network saw images in pretraining."""
+    rows = bench.task.score.rows.take(galleries.chosen(bench)[:4]).to_pylist()
+    (raw,) = read_batches(bench.dataset, rows, len(rows))
+    batch = scaling_for(bench.dataset, source.scaling).images(raw, min(source.model.spec.size))
+    return batch._replace(keys=torch.arange(len(rows)))
 
 
 def _embedding_map(bench: Bench, encoders: Sequence[Encoder]) -> Figure:

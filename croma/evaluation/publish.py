@@ -28,10 +28,12 @@ def publish(evaluation: Evaluation, card: Scorecard, name: str, tracker: Tracker
     run_id = known[0].id if known else None
     with open_run(tracker, name, title, tags=tags, parent=parent, run_id=run_id) as run:
         _log_inputs(run, evaluation, card)
-        model = log_model(run, evaluation.source, _metadata(evaluation, card))
+        # What is served scales pixels by the constants in the weights.
+        releases = evaluation.spec.releases and evaluation.spec.normalisation == "own"
+        model = log_model(run, evaluation.source, _metadata(evaluation, card)) if releases else None
         _log_scores(run, card, model)
         _log_pictures(run, evaluation)
-        if registers and card.verdict.passed:
+        if registers and model is not None and card.verdict.passed:
             version = register(tracker, name, model, run.id, _metadata(evaluation, card))
             set_alias(tracker, name, CHAMPION, version)
 
@@ -42,7 +44,7 @@ def _log_inputs(run: Run, evaluation: Evaluation, card: Scorecard) -> None:
     run.dataset(evaluation.dataset.header.name, ref.uri, ref.version or 0, "evaluation", {"chips": card.chips})
 
 
-def _log_scores(run: Run, card: Scorecard, model: str) -> None:
+def _log_scores(run: Run, card: Scorecard, model: str | None) -> None:
     """Trained scores as `eval/…`, also on the model; `baseline/<encoder>/…` and `margin/<baseline>/…` beside them."""
     step = card.provenance.step
     trained = [score for score in card.scores if score.encoder == "trained"]
@@ -50,7 +52,7 @@ def _log_scores(run: Run, card: Scorecard, model: str) -> None:
     others = [score for score in card.scores if score.encoder != "trained"]
     run.metrics({f"baseline/{score.encoder}/{score.key}": score.value for score in others}, step)
     run.metrics({f"margin/{margin.baseline}/{margin.key}": margin.value for margin in card.margins}, step)
-    columns = ("encoder", "protocol", "modality", "metric", "value", "low", "high", "n", "note")
+    columns = ("encoder", "protocol", "modality", "metric", "value", "low", "high", "n", "normalisation", "note")
     run.table("scores.json", {column: [getattr(score, column) for score in card.scores] for column in columns})
     run.text("scorecard.json", card.to_json().decode())
 

@@ -5,6 +5,7 @@ ridge regression from one to the other is fitted on the fit split and its penalt
 no labels.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -37,11 +38,24 @@ class Found(NamedTuple):
 
 def rank(fit: Pairs, select: Pairs, score: Pairs, spec: Retrieval) -> Found:
     """Where the right answer stands for every scored chip, by the penalty with the best mean reciprocal rank."""
+    asked, answering, penalty = _asked(fit, select, score, spec)
+    return Found(_ranks(asked, answering), f"penalty={penalty:g}")
+
+
+def nearest(fit: Pairs, select: Pairs, score: Pairs, spec: Retrieval, rows: Sequence[int], count: int) -> Tensor:
+    """Int64 (rows, count): the scored chips whose answers are nearest to what `rows` ask, nearest first."""
+    asked, answering, _ = _asked(fit, select, score, spec)
+    similarity = normalize(asked[list(rows)], dim=1) @ normalize(answering, dim=1).T
+    return similarity.topk(min(count, len(answering)), dim=1).indices
+
+
+def _asked(fit: Pairs, select: Pairs, score: Pairs, spec: Retrieval) -> tuple[Tensor, Tensor, float]:
+    """Scored chips in the space of the answers, the answers, and the penalty of the map that brought them there."""
     fit, select, score = _standardise(fit, fit), _standardise(select, fit), _standardise(score, fit)
     maps = _ridges(fit, spec.penalties)
     worth = [float((1 / (1 + _ranks(select.asking @ each, select.answering))).mean()) for each in maps]
     best = max(range(len(maps)), key=worth.__getitem__)
-    return Found(_ranks(score.asking @ maps[best], score.answering), f"penalty={spec.penalties[best]:g}")
+    return score.asking @ maps[best], score.answering, spec.penalties[best]
 
 
 def measure(found: Found, spec: Retrieval, block: metrics.Ints, draws: Draws) -> metrics.Values:

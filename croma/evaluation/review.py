@@ -24,6 +24,8 @@ _POINTS = 300
 _SEEDS = ("seed", "seeds")
 _NOT_THE_RECIPE = ("resources.", "dataset")
 """Beginnings of parameters that change neither what is learnt nor how."""
+_FRAMES = ("review", "recipe")
+"""Kinds of runs that hold no experiment."""
 _PICTURED = 24
 """Runs with pictures; more would make a page that no browser likes."""
 
@@ -33,30 +35,32 @@ _LOOKS = 5
 Data = dict[str, Any]
 
 
-def review(tracker: Tracker, experiment: str, price_per_hour: float | None = None) -> str:
+def review(tracker: Tracker, experiment: str, price_per_hour: float | None = None, currency: str = "") -> str:
     """The page of an experiment.
 
     Args:
         tracker: where it is.
         experiment: its name.
-        price_per_hour: of one worker, in any currency; None leaves costs out.
+        price_per_hour: of one worker; None leaves costs out.
+        currency: of the price.
 
     Raises:
         InputError: there is no such experiment, or it has no runs.
     """
-    return render(collect(tracker, experiment, price_per_hour))
+    return render({**collect(tracker, experiment, price_per_hour), "currency": currency})
 
 
 def publish_review(tracker: Tracker, experiment: str, page: str) -> str:
     """Store a page as an artifact of a run of its own in the experiment; the id of that run."""
-    with open_run(tracker, experiment, "review", tags={"croma.kind": "review"}) as run:
+    name = f"review-{datetime.now(UTC):%Y-%m-%d}"
+    with open_run(tracker, experiment, name, tags={"croma.kind": "review"}) as run:
         run.text("review.html", page)
     return run.id
 
 
 def collect(tracker: Tracker, experiment: str, price_per_hour: float | None = None) -> Data:
     """What the page shows. Runs are pretrainings with their evaluations; an evaluation without one stands by itself."""
-    records = [run for run in read_runs(tracker, experiment) if run.tags.get("croma.kind") != "review"]
+    records = [run for run in read_runs(tracker, experiment) if run.tags.get("croma.kind") not in _FRAMES]
     if not records:
         raise InputError(f"experiment {experiment}: no runs in {tracker.uri.partition('?')[0]}; check the name")
     evaluations = [run for run in records if TAG in run.tags]
@@ -84,7 +88,8 @@ def _run(
     tracker: Tracker, head: RunRecord, evaluations: Sequence[RunRecord], pictured: bool, price: float | None
 ) -> Data:
     trained = TAG not in head.tags
-    judged = sorted((_evaluation(tracker, run, pictured) for run in evaluations), key=lambda each: each["step"])
+    oldest_first = sorted(evaluations, key=lambda run: run.start)
+    judged = sorted((_evaluation(tracker, run, pictured) for run in oldest_first), key=lambda each: each["step"])
     seconds = None if head.end is None else (head.end - head.start) / 1000
     workers = _workers(head) if trained else 1
     return {

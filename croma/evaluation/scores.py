@@ -10,6 +10,8 @@ Baseline = Literal["untrained", "band-statistics", "champion"]
 EncoderName = Literal["trained", "untrained", "band-statistics", "champion"]
 
 Pooling = Literal["head", "mean"]
+Variant = Literal["own", "readme", "paper", "torchgeo"]
+"""How pixels are scaled: see `croma.evaluation.scaling`."""
 
 
 class Score(Document):
@@ -27,6 +29,8 @@ class Score(Document):
     high: float | None
     n: int
     """Chips scored."""
+    normalisation: Variant | Literal["none"] = "own"
+    """How pixels were scaled for the encoder."""
     note: str = ""
     """What the selection split chose: `C=0.1`."""
 

@@ -37,8 +37,10 @@ class Measured(NamedTuple):
 def measure_all(bench: Bench, encoders: Sequence[Encoder]) -> Measured:
     """Every protocol of the spec on every modality of every encoder; the first encoder is the trained one."""
     outcomes: dict[Case, Outcome] = {}
+    scaled: dict[EncoderName, str] = {}
     for encoder in encoders:
         for protocol in bench.spec.protocols:
+            scaled[encoder.name] = encoder.normalisation
             for modality in bench.spec.modalities:
                 outcome = measure(bench, encoder, modality, protocol)
                 if outcome is None:
@@ -47,7 +49,9 @@ def measure_all(bench: Bench, encoders: Sequence[Encoder]) -> Measured:
                 first, value = next(iter(outcome.values.items()))
                 log.info("%s %s %s: %s %.3f", encoder.name, protocol.name, modality, first, value[0])
     return Measured(
-        scores=tuple(score for case, outcome in outcomes.items() for score in _scores(bench, case, outcome)),
+        scores=tuple(
+            score for case, outcome in outcomes.items() for score in _scores(bench, case, outcome, scaled[case.encoder])
+        ),
         margins=tuple(_margins(bench, outcomes)),
         by_class=tuple(
             ClassScore(**case._asdict(), label=label, value=value)
@@ -58,11 +62,18 @@ def measure_all(bench: Bench, encoders: Sequence[Encoder]) -> Measured:
     )
 
 
-def _scores(bench: Bench, case: Case, outcome: Outcome) -> list[Score]:
+def _scores(bench: Bench, case: Case, outcome: Outcome, scaled: str) -> list[Score]:
     found = []
     for metric, values in outcome.values.items():
         value, low, high = estimate(values, bench.blocks, bench.spec.bootstrap.level)
-        facts = {"value": value, "low": low, "high": high, "n": outcome.n, "note": outcome.note}
+        facts = {
+            "value": value,
+            "low": low,
+            "high": high,
+            "n": outcome.n,
+            "note": outcome.note,
+            "normalisation": scaled,
+        }
         found.append(Score.model_validate({**case._asdict(), "metric": metric, **facts}))
     return found
 

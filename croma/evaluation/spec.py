@@ -1,14 +1,15 @@
 """How weights are to be judged: the `evaluate` part of a recipe. Needs no torch."""
 
 from collections import Counter
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from croma.chip import Split
 from croma.document import Document
 from croma.evaluation.gate import Gate
-from croma.evaluation.scores import Baseline, Pooling
+from croma.evaluation.scores import Baseline, Pooling, Variant
+from croma.evaluation.suite_files import fill_in, read_suite
 from croma.sensors import MODALITIES, Modality
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -258,6 +259,9 @@ class EvalSpec(Document):
     pooling: Pooling = "head"
     """How a network makes one vector of an image. `head`: what its contrastive term sees, as CROMA publishes it.
     `mean`: the mean of the patch encodings, which keeps what the contrast has thrown away."""
+    normalisation: Variant = "own"
+    """How pixels are scaled. `own`: as the weights say. CROMA's released files do not say: `readme`, `paper` and
+    `torchgeo` are the three ways in print. A model that is judged by one of these is not registered."""
     batch: int = Field(64, ge=1)
     """Chips encoded at once."""
     gallery: int = Field(6, ge=1)
@@ -265,6 +269,27 @@ class EvalSpec(Document):
     gate: Gate = Field(default_factory=Gate)
     licence: str = "Apache-2.0"
     """Of the weights, written into the registered model."""
+    releases: bool = True
+    """Whether a model is logged, and registered when the gate opens; without, scores and pictures alone are."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _suite(cls, content: Any) -> Any:
+        """`suite: quick` stands for what the suite says."""
+        return fill_in(content) if isinstance(content, dict) and "suite" in content else content
+
+    def with_suite(self, name: str) -> Self:
+        """The same recipe with the protocols of a suite.
+
+        Protocols that say one class of a chip are left out where a chip may have several.
+
+        Raises:
+            InputError: there is no such suite, or it is wrong: every problem with its path.
+        """
+        content = {**self.model_dump(mode="json"), **read_suite(name)}
+        if self.target.kind == "present":
+            content["protocols"] = [each for each in content["protocols"] if each.get("kind") not in _ONE_LABEL]
+        return self.parse(content, f"suite {name}")
 
     @property
     def embedded(self) -> tuple[Modality, ...]:

@@ -19,7 +19,7 @@ from croma.evaluation.scores import Baseline, EncoderName, Provenance, Scorecard
 from croma.evaluation.scoring import Measured, measure_all
 from croma.evaluation.sources import Source, open_weights
 from croma.evaluation.spec import EvalSpec
-from croma.evaluation.suited import constants_for, suited
+from croma.evaluation.suited import constants_for, scaling_for, suited
 from croma.provenance import code_version
 from croma.shards.dataset import open_dataset
 from croma.shards.ref import DatasetRef
@@ -58,9 +58,9 @@ def evaluate(
     Raises:
         InputError: weights or dataset are missing or do not suit, or the dataset has too few labels.
     """
-    with open_weights(weights) as source, _champion(spec, source, name, tracker, rival) as champion:
-        opened = open_dataset(dataset)
-        evaluation = Evaluation(spec=spec, source=source, dataset=opened, root=root, champion=champion)
+    opened = open_weights(weights, spec.normalisation, spec.batch)
+    with opened as source, _champion(spec, source, name, tracker, rival) as champion:
+        evaluation = Evaluation(spec=spec, source=source, dataset=open_dataset(dataset), root=root, champion=champion)
         card = _read_card(evaluation) or _measure(evaluation)
         if tracker is not None:
             # MLflow takes a second to import, and judging does not need it.
@@ -127,11 +127,12 @@ def make_encoders(evaluation: Evaluation) -> list[Encoder]:
     image = spec.image or min(source.model.spec.size)
 
     def network(name: EncoderName, of: Source) -> Network:
-        own = constants_for(evaluation.dataset, of.constants)
-        return Network(name, of.model, own, of.fingerprint, spec.precision, None, image, spec.pooling)
+        scaling = scaling_for(evaluation.dataset, of.scaling)
+        return Network(name, of.model, scaling, of.fingerprint, spec.precision, None, image, spec.pooling)
 
+    scaling = scaling_for(evaluation.dataset, source.scaling)
     made: dict[Baseline, Encoder] = {
-        "untrained": untrained(source.model.spec, constants, spec.precision, None, image, spec.pooling),
+        "untrained": untrained(source.model.spec, scaling, spec.precision, None, image, spec.pooling),
         "band-statistics": BandStatistics(constants, image, source.model.spec.patch),
     }
     if champion is not None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from croma.errors import InputError
 from croma.evaluation.modalities import sensors_of
+from croma.evaluation.scaling import Scaling
 from croma.evaluation.spec import OF_PIXELS, EvalSpec, Protocol
 from croma.sensors import OPTICAL_CHANNELS, RADAR_CHANNELS, Role
 from croma.shards.dataset import Dataset
@@ -53,6 +54,11 @@ def suited(spec: EvalSpec, dataset: Dataset) -> tuple[EvalSpec, dict[str, int]]:
 def constants_for(dataset: Dataset, own: Mapping[str, tuple[float, ...]]) -> dict[str, tuple[float, ...]]:
     """The normalisation of a dataset's pixels by weights whose `own` it is."""
     return dict(NORMALISED if dataset.header.normalised else own)
+
+
+def scaling_for(dataset: Dataset, own: Scaling) -> Scaling:
+    """`own`, or a mere division by 255 where pixels are stored normalised."""
+    return Scaling(constants=NORMALISED) if dataset.header.normalised else own
 
 
 def _unlabelled(spec: EvalSpec, dataset: Dataset) -> Iterator[str]:

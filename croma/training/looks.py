@@ -37,9 +37,11 @@ class Predicts(Protocol):
 class Look:
     """Logs pictures and the spread of embeddings to the tracker every `every` steps."""
 
-    def __init__(self, run: "Run", every: int) -> None:
+    def __init__(self, run: "Run", every: int, shown: Batch) -> None:
+        """`shown` are the images whose patches are filled in, the same at every look."""
         self._run = run
         self._every = every
+        self._shown = shown
 
     @torch.no_grad()
     def after_step(self, report: StepReport, batch: Batch, objective: Objective) -> None:
@@ -49,7 +51,7 @@ class Look:
         features = objective.features(batch._replace(ids=()))
         self._run.metrics({f"embeddings/{name}": value for name, value in spread(features).items()}, report.step)
         if isinstance(objective, Predicts):
-            filled = fill_in(objective, _first(batch, SHOWN))
+            filled = fill_in(objective, self._shown)
             self._run.figure(f"reconstructions/step-{report.step:08d}.png", draw(filled))
 
 
@@ -116,5 +118,6 @@ def _coloured(image: Tensor) -> Tensor:
     return image[:, [3, 2, 1]]
 
 
-def _first(batch: Batch, count: int) -> Batch:
+def first(batch: Batch, count: int) -> Batch:
+    """The first images of a batch, without their names."""
     return Batch(batch.radar[:count], batch.optical[:count], batch.keys[:count])

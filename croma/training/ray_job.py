@@ -23,6 +23,7 @@ from ray.train.v2.api.exceptions import TrainingFailedError
 from ray.train.v2.torch.torch_trainer import TorchTrainer
 
 from croma import storage
+from croma.document import digest
 from croma.errors import InputError, TransientError
 from croma.provenance import code_version
 from croma.shards.ref import DatasetRef
@@ -38,6 +39,8 @@ log = logging.getLogger(__name__)
 
 TAG = "croma.training"
 """Tag of the MLflow run that holds a pretraining: its id."""
+RECIPE = "croma.recipe"
+"""Tag of the MLflow run over all seeds of a recipe: the fingerprint of what they have in common."""
 
 
 def run_training(
@@ -221,15 +224,29 @@ def _tracked(
 
     known = read_runs(tracker, run.name, {TAG: run.id})
     tags = {TAG: run.id, "croma.kind": "pretraining"}
-    known_id = known[0].id if known else None
-    with open_run(tracker, run.name, f"pretrain-{run.id}", tags=tags, run_id=known_id) as tracked:
-        if parent is not None:
-            nest(tracker, tracked.id, parent)
+    title = f"pretrain-{run.id}-seed{run.spec.seed}"
+    above = parent or _recipe_run(run, tracker)
+    with open_run(tracker, run.name, title, tags=tags, run_id=known[0].id if known else None) as tracked:
+        nest(tracker, tracked.id, above)
         tracked.params({**run.spec.model_dump(mode="json"), "dataset": str(data.ref)})
         name = data.ref.uri.rstrip("/").rpartition("/")[2]
         tracked.dataset(name, data.ref.uri, data.ref.version or 0, "training", {"chips": len(data.chips)})
         tracked.text("train.json", run.spec.to_json().decode())
         yield run.model_copy(update={"tracker": tracker.uri, "tracking": tracked.id}), tracked
+
+
+def _recipe_run(run: TrainRun, tracker: "Tracker") -> str:
+    """The id of the MLflow run under which all seeds of a recipe are nested; it holds what they have in common."""
+    from croma.tracking import open_run, read_runs
+
+    recipe = run.spec.model_dump(mode="json", exclude={"seed", "resources"})
+    tags = {RECIPE: digest(recipe), "croma.kind": "recipe"}
+    known = read_runs(tracker, run.name, tags)
+    if known:
+        return known[0].id
+    with open_run(tracker, run.name, f"{run.spec.objective.kind}-{tags[RECIPE][:6]}", tags=tags) as parent:
+        parent.params(recipe)
+    return parent.id
 
 
 @contextmanager

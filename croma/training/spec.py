@@ -46,6 +46,8 @@ class Resources(Document):
     """Steps."""
     keep: int = Field(2, ge=1)
     """Checkpoints that are kept, the newest ones; the best one is kept beside them."""
+    weights_every: Count | None = None
+    """Steps between two copies of the weights that can be judged while the run goes on; unset: the last ones alone."""
     look_every: Count = 500
     """Steps between two looks at reconstructions and at how embeddings spread."""
     resize_seconds: float = Field(60.0, gt=0)
@@ -179,3 +181,7 @@ class TrainRun(Document):
     def weights(self) -> str:
         """Where the weights are when the run is finished."""
         return self.address("weights", "weights.safetensors")
+
+    def copy_at(self, step: int) -> str:
+        """Where a copy of the weights at a step on the way is."""
+        return self.address("weights", f"step-{step:09d}", "weights.safetensors")

@@ -4,28 +4,25 @@ Knows torch's process group and no cluster: `croma.training.ray_worker` runs it 
 """
 
 import logging
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from croma import distributed, storage
+from croma import distributed
 from croma.batches.augment import augment
+from croma.batches.batch import Batch, RawBatch
 from croma.batches.loader import Loader
 from croma.document import digest
-from croma.model.decoder_file import NAME as DECODER
-from croma.model.decoder_file import Reconstruction, save_decoder
 from croma.model.layers import recompute_activations
-from croma.model.weights import Card, save_weights
 from croma.objectives.choose import build
-from croma.provenance import code_version
 from croma.training.checkpoint import CheckpointStore
 from croma.training.data import TrainingData, cache_folder, open_training_data
-from croma.training.looks import Look
+from croma.training.feed import feed
+from croma.training.keeping import Copies, keep_weights
+from croma.training.looks import SHOWN, Look, first
 from croma.training.loop import Plan, Progress, Watcher, train
 from croma.training.reporting import Line, Metrics, Progressing, Speed
 from croma.training.spec import Trained, TrainRun, TrainSpec
@@ -58,8 +55,8 @@ def train_here(
     images = partial(augment, normalisation=data.scaling, augmentation=spec.augmentation, image_size=spec.image_size)
     with (
         _checkpoints(run) as checkpoints,
-        _watchers(run, tell) as watchers,
         _loader(data, spec, device) as loader,
+        _watchers(run, data, tell, lambda: _first(loader, images, device)) as watchers,
     ):
         progress = train(
             objective,
@@ -71,7 +68,7 @@ def train_here(
             requests=requests,
         )
     if progress.step == spec.steps and distributed.rank() == 0:
-        _keep_weights(objective, run, data, progress)
+        keep_weights(objective, run, data, progress.step, run.weights)
     return Trained(
         step=progress.step,
         left_out=tuple(progress.left_out),
@@ -113,25 +110,36 @@ def _checkpoints(run: TrainRun) -> Iterator[CheckpointStore]:
 
 
 @contextmanager
-def _watchers(run: TrainRun, tell: Callable[[Line], None]) -> Iterator[list[Watcher]]:
-    """Those who are told of steps: on rank 0 the terminal, and the tracker where there is one."""
+def _watchers(
+    run: TrainRun, data: TrainingData, tell: Callable[[Line], None], shown: Callable[[], Batch]
+) -> Iterator[list[Watcher]]:
+    """Those who are told of steps: on rank 0 the terminal, who keeps weights, and the tracker where there is one."""
     if distributed.rank() != 0:
         yield []
         return
-    terminal = Progressing(tell, run.spec.steps, run.spec.global_batch)
+    resources = run.spec.resources
+    here: list[Watcher] = [Progressing(tell, run.spec.steps, run.spec.global_batch)]
+    if resources.weights_every is not None:
+        here.append(Copies(run, data, resources.weights_every))
     if run.tracker is None or run.tracking is None:
-        yield [terminal]
+        yield here
         return
     # MLflow takes a second to import, and only rank 0 needs it.
     from croma.tracking import Tracker, open_run
 
-    with open_run(Tracker(uri=run.tracker), run.name, run.id, run_id=run.tracking) as tracked:
-        resources = run.spec.resources
+    tracker = Tracker(uri=run.tracker)
+    with open_run(tracker, run.name, run.id, run_id=run.tracking, system_metrics=True) as tracked:
         yield [
-            terminal,
+            *here,
             Metrics(tracked, run.spec.global_batch, distributed.world_size(), resources.checkpoint_every),
-            Look(tracked, resources.look_every),
+            Look(tracked, resources.look_every, shown()),
         ]
+
+
+def _first(loader: Loader, images: Callable[[RawBatch], Batch], device: torch.device) -> Batch:
+    """Images of the first chips of step 0, whatever step the run goes on from."""
+    (batch,) = [first(images(raw), SHOWN) for raw in feed(loader.batches(0, 1), device)]
+    return batch
 
 
 def _loader(data: TrainingData, spec: TrainSpec, device: torch.device) -> Loader:
@@ -145,31 +153,3 @@ def _loader(data: TrainingData, spec: TrainSpec, device: torch.device) -> Loader
         reading=spec.resources.reading,
         pin=device.type == "cuda",
     )
-
-
-def _keep_weights(objective: Any, run: TrainRun, data: TrainingData, progress: Progress) -> None:
-    """Put the weights into storage, with the card that says how to use them, and the decoder beside them."""
-    provenance = {
-        "name": run.name,
-        "training": run.id,
-        "dataset": str(data.ref),
-        "step": str(progress.step),
-        "code": code_version(),
-    }
-    if run.tracking is not None:
-        provenance["run"] = run.tracking
-    model = objective.model
-    card = Card(model=model.spec, normalisation=data.scaling._asdict(), provenance=provenance)
-    with tempfile.TemporaryDirectory() as scratch:
-        path = Path(scratch) / "weights.safetensors"
-        save_weights(path, model, card)
-        if hasattr(objective, "decoder"):
-            decoder, spec = path.with_name(DECODER), objective.spec
-            task = Reconstruction(
-                radar_mask_ratio=spec.radar_mask_ratio,
-                optical_mask_ratio=spec.optical_mask_ratio,
-                target_norm=spec.target_norm,
-            )
-            save_decoder(decoder, objective.decoder, task)
-            storage.upload(decoder, storage.join(run.weights.rpartition("/")[0], DECODER))
-        storage.upload(path, run.weights)

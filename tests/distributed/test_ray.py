@@ -29,6 +29,7 @@ from tests.distributed.runs import assert_same_weights, curve, saved, wait_for
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
 
+PRETRAINING = {"croma.kind": "pretraining"}
 REPOSITORY = Path(__file__).parents[2]
 
 
@@ -63,7 +64,7 @@ def test_a_run_leaves_weights_and_a_record(root: str, dataset: str, straight: Tr
     assert card.provenance["step"] == str(STEPS)
     assert card.provenance["run"] == straight.tracking
     assert card.normalisation is not None
-    (record,) = read_runs(local_tracker(Path(root) / "home"), "straight")
+    (record,) = read_runs(local_tracker(Path(root) / "home"), "straight", PRETRAINING)
     assert record.status == "FINISHED"
     assert record.params["steps"] == str(STEPS)
     assert {"train/loss", "train/contrast", "speed/samples_per_second", "speed/teraflops"} <= set(record.metrics)
@@ -76,7 +77,7 @@ def test_a_finished_run_is_found(root: str, dataset: str, straight: TrainResult)
     began = time.monotonic()
     assert pretrain(root, dataset, "straight", workers=1, micro_batch=2) == straight
     assert time.monotonic() - began < 10
-    assert len(read_runs(local_tracker(Path(root) / "home"), "straight")) == 1
+    assert len(read_runs(local_tracker(Path(root) / "home"), "straight", PRETRAINING)) == 1
 
 
 def worker_pids() -> list[int]:
@@ -121,7 +122,7 @@ def test_a_killed_driver_goes_on_when_started_again(root: str, dataset: str, str
     result = TrainResult.model_validate_json(output)
     assert_same_weights(result, straight)
     assert curve(root, result) == curve(root, straight)
-    assert len(read_runs(local_tracker(Path(root) / "home"), "driver-killed")) == 1
+    assert len(read_runs(local_tracker(Path(root) / "home"), "driver-killed", PRETRAINING)) == 1
 
 
 def test_sigterm_saves_and_leaves(root: str, dataset: str, straight: TrainResult) -> None:
@@ -141,7 +142,7 @@ def test_sigterm_saves_and_leaves(root: str, dataset: str, straight: TrainResult
 def stepping(root: str, name: str) -> bool:
     """Whether a run has begun to take steps: its first losses are in MLflow."""
     tracker = local_tracker(Path(root) / "home")
-    return any(read_history(tracker, run.id, "train/loss") for run in read_runs(tracker, name))
+    return any(read_history(tracker, run.id, "train/loss") for run in read_runs(tracker, name, PRETRAINING))
 
 
 def test_an_error_that_would_come_again_ends_the_run(root: str, dataset: str, tmp_path: Path, cluster: str) -> None:
@@ -153,5 +154,5 @@ def test_an_error_that_would_come_again_ends_the_run(root: str, dataset: str, tm
     shard.write_bytes(data)
     with pytest.raises(ContractError, match=rf"{shard.name}: chip .* is damaged"):
         pretrain(root, spoiled, "spoiled")
-    (record,) = read_runs(local_tracker(Path(root) / "home"), "spoiled")
+    (record,) = read_runs(local_tracker(Path(root) / "home"), "spoiled", PRETRAINING)
     assert record.status == "FAILED"

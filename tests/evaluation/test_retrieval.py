@@ -10,7 +10,7 @@ from croma.errors import InputError
 from croma.evaluation import retrieval, suite
 from croma.evaluation.gate import Gate
 from croma.evaluation.labels import make_task
-from croma.evaluation.retrieval import Pairs
+from croma.evaluation.retrieval import Pairs, nearest
 from croma.evaluation.spec import EvalSpec, Knn, Retrieval
 from croma.shards.dataset import Dataset
 from croma.shards.ref import DatasetRef
@@ -81,3 +81,14 @@ def test_a_dataset_without_labels_can_be_evaluated_by_retrieval_alone(
     assert {score.key for score in card.scores} == {
         f"retrieval/radar/{metric}" for metric in ("recall-at-1", "recall-at-5", "mrr")
     }
+
+
+def test_the_nearest_are_those_that_rank_before_others() -> None:
+    generator = torch.Generator().manual_seed(0)
+    shared = torch.randn(60, 6, generator=generator)
+    pairs = Pairs(shared @ torch.randn(6, 8, generator=generator), shared @ torch.randn(6, 5, generator=generator))
+    fit, score = Pairs(*(each[:40] for each in pairs)), Pairs(*(each[40:] for each in pairs))
+    found = nearest(fit, score, score, Retrieval(), [3, 11], 5)
+    assert found.shape == (2, 5)
+    assert found[:, 0].tolist() == [3, 11]
+    assert nearest(fit, score, score, Retrieval(), [0], 99).shape == (1, 20)

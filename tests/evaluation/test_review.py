@@ -9,7 +9,9 @@ from typing import NamedTuple
 
 import pytest
 from matplotlib.figure import Figure
+from typer.testing import CliRunner
 
+from croma.cli.commands import app
 from croma.errors import InputError
 from croma.evaluation import suite
 from croma.evaluation.gate import Gate
@@ -76,6 +78,7 @@ def test_runs_come_with_their_evaluations_curves_and_groups(experiment: Experime
     (judged,) = first["evaluations"]
     assert judged["step"] == 50
     assert {"pairs", "scores", "embedding-map", "confusion-knn"} <= set(judged["pictures"])
+    assert {"neighbours-of-radar", "neighbours-of-optical", "mistakes", "attention"} <= set(judged["pictures"])
     assert [look["step"] for look in first["looks"]] == [5, 15, 25, 40, 50]
     assert first["cost"] == pytest.approx(2 * 3.0 * first["seconds"] / 3600)
     assert by_name["lost"]["status"] == "FAILED"
@@ -93,10 +96,29 @@ def test_a_page_is_logged_as_an_artifact_and_leaves_out_itself(experiment: Exper
     assert len(read_runs(experiment.tracker, "nightly", {"croma.kind": "review"})) == 1
 
 
+@pytest.mark.slow
+def test_the_command_writes_the_page_and_keeps_it(
+    experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CROMA_HOME", experiment.tracker.uri.removeprefix("sqlite:///").removesuffix("/mlflow.db"))
+    monkeypatch.setenv("CROMA_PRICES", '{"worker_hour": 2.5, "currency": "CHF"}')
+    file = tmp_path / "pages" / "mine.html"
+    before = len(read_runs(experiment.tracker, "nightly", {"croma.kind": "review"}))
+    said = CliRunner().invoke(app, ["review", "nightly", "--to", str(file)])
+    assert said.exit_code == 0, said.output
+    assert '"currency": "CHF"' in file.read_text()
+    kept = read_runs(experiment.tracker, "nightly", {"croma.kind": "review"})
+    assert len(kept) == before + 1
+    assert read_artifact(experiment.tracker, kept[0].id, "review.html").decode() == file.read_text()
+    unknown = CliRunner().invoke(app, ["review", "nowhere", "--to", str(tmp_path / "none.html")])
+    assert isinstance(unknown.exception, InputError)
+    assert not (tmp_path / "none.html").exists()
+
+
 @pytest.fixture(scope="module")
 def browser(experiment: Experiment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     folder = tmp_path_factory.mktemp("browser")
-    (folder / "review.html").write_text(review(*experiment, price_per_hour=3.0))
+    (folder / "review.html").write_text(review(*experiment, price_per_hour=3.0, currency="EUR"))
     with open_page(folder / "review.html", folder / "profile") as browser:
         yield browser
 
@@ -119,6 +141,8 @@ def click(browser: Browser, column: str) -> None:
 @pytest.mark.slow
 def test_in_a_browser_it_sorts_filters_and_compares(browser: Browser, tmp_path: Path) -> None:
     assert browser.run("document.title") == "Review of nightly"
+    assert "cost, EUR" in browser.run("document.querySelector('#runs thead').textContent")
+    assert "dataset tiny@1" in browser.run("document.getElementById('summary').textContent")
     assert len(names(browser)) == 8
     click(browser, "loss")
     ascending = names(browser)

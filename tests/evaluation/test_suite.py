@@ -169,9 +169,13 @@ def test_a_model_that_fails_its_gate_is_logged_but_not_registered(
 def test_pictures_are_kept_beside_the_scorecard(evaluated: Evaluated) -> None:
     (figures,) = (evaluated.root / "evaluations").glob("*/figures")
     assert sorted(path.name for path in figures.iterdir()) == [
+        "attention.png",
         "confusion-knn.png",
         "confusion-linear.png",
         "embedding-map.png",
+        "mistakes.png",
+        "neighbours-of-optical.png",
+        "neighbours-of-radar.png",
         "pairs.png",
         "scores.png",
     ]

@@ -1,19 +1,15 @@
 """Our export in torchgeo's CROMA: loads strictly, gives the same. And torchgeo's weights in ours.
 
-torchgeo is installed without its dependencies (`make test` does), so its one file is loaded by path. Where torchvision
-is absent, its two base classes for lists of downloads are stood in for.
+torchgeo is installed without its dependencies (`make test` does), so its one file is loaded by path.
 """
 
-import enum
-import importlib.metadata
-import importlib.util
-import sys
 from types import ModuleType
 from typing import Any
 
 import pytest
 import torch
 
+from benchmarks.torchgeo_croma import load_torchgeo
 from croma.model.croma import Croma
 from croma.model.published import PARTS, export_parts, import_parts
 from croma.model.spec import ModelSpec
@@ -28,24 +24,9 @@ THEIRS |= {"radar_gap": "sar_GAP", "optical_gap": "optical_GAP", "joint_gap": "j
 def torchgeo_croma() -> ModuleType:
     """The module `torchgeo.models.croma`."""
     try:
-        files = importlib.metadata.files("torchgeo") or []
-    except importlib.metadata.PackageNotFoundError:
-        pytest.skip("torchgeo is not installed: pip install --no-deps torchgeo==0.8.1 einops")
-    stand_in = ModuleType("torchvision.models._api")
-    stand_in.Weights = type("Weights", (), {"__init__": lambda self, **fields: self.__dict__.update(fields)})
-    stand_in.WeightsEnum = enum.Enum
-    with pytest.MonkeyPatch.context() as patch:
-        if importlib.util.find_spec("torchvision") is None:
-            for name in ("torchvision", "torchvision.models"):
-                patch.setitem(sys.modules, name, ModuleType(name))
-            patch.setitem(sys.modules, stand_in.__name__, stand_in)
-        (path,) = (file.locate() for file in files if str(file) == "torchgeo/models/croma.py")
-        spec = importlib.util.spec_from_file_location("torchgeo_croma", str(path))
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-    return module
+        return load_torchgeo()
+    except ImportError as error:
+        pytest.skip(str(error))
 
 
 def build(module: ModuleType, size: int) -> Any:

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from croma.batches.batch import Batch
 from croma.objectives.reconstruction import normalise, restore
-from croma.training.looks import Look, draw, fill_in, spread
+from croma.training.looks import Look, draw, fill_in, first, spread
 from croma.training.loop import StepReport
 
 
@@ -63,11 +63,12 @@ class Kept:
 
 def test_a_look_is_taken_every_so_often(tools: Any) -> None:
     kept, objective, batch = Kept(), tools.objective(), one_batch(tools)
-    look = Look(kept, 5)  # type: ignore[arg-type]
+    look = Look(kept, 5, first(batch, 2))  # type: ignore[arg-type]
     for step in range(1, 11):
         look.after_step(StepReport(step, 1.0, {}, 0.1, 1.0, 0.1, 0.0), batch, objective)
     assert set(kept.numbers) == {"embeddings/alignment", "embeddings/uniformity/radar", "embeddings/uniformity/optical"}
     assert list(kept.figures) == ["reconstructions/step-00000005.png", "reconstructions/step-00000010.png"]
+    assert all(len(figure.axes) == 2 * 2 * 3 for figure in kept.figures.values())
     assert all(parameter.grad is None for parameter in objective.parameters())
 
 

@@ -70,7 +70,7 @@ const curveChart = (title, series, logarithmic) => {
   return box;
 };
 
-// rows: [{name, colour, value, low, high, mark, baselines: [{name, value}]}]
+// rows: [{name, colour, value, low, high, note, mark, baselines: [{name, value}]}]
 const intervalChart = (title, rows) => {
   const box = make("div", { className: "chart" }, make("h3", { textContent: title }));
   const height = 26 * rows.length + BOTTOM + TOP, left = 150;
@@ -97,7 +97,7 @@ const intervalChart = (title, rows) => {
     group.append(svg("circle", { cx: x(row.value), cy: y, r: 5, fill: row.colour }),
       svg("text", { class: "name", x: WIDTH - 22, y: y + 4 }, row.mark));
     const interval = row.low === null ? "" : ` [${short(row.low)}, ${short(row.high)}]`;
-    tip(group, [`${row.name}: ${short(row.value)}${interval}`, ...row.baselines.map((each) => `${each.name}: ${short(each.value)}`)].join("\n"));
+    tip(group, [`${row.name}: ${short(row.value)}${interval}`, row.note, ...row.baselines.map((each) => `${each.name}: ${short(each.value)}`)].join("\n"));
     chart.append(group);
   });
   box.append(chart);

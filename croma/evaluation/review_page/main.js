@@ -45,7 +45,7 @@ const drawRuns = () => {
     { name: "samples/s", good: "high", value: (run) => run.metrics["speed/samples_per_second"] ?? null },
     { name: "workers", value: (run) => run.workers },
     { name: "time", value: (run) => run.seconds, show: (run) => duration(run.seconds) },
-    ...(runs.some((run) => run.cost !== null) ? [{ name: "cost", good: "low", value: (run) => run.cost, show: (run) => run.cost?.toFixed(2) ?? "" }] : []),
+    ...(runs.some((run) => run.cost !== null) ? [{ name: DATA.currency ? `cost, ${DATA.currency}` : "cost", good: "low", value: (run) => run.cost, show: (run) => run.cost?.toFixed(2) ?? "" }] : []),
     { name: "started", value: (run) => run.start, show: (run) => new Date(run.start).toISOString().slice(0, 16).replace("T", " ") },
   ];
   drawTable(at("runs"), columns, visible(), state.order, draw, (line, run) => {
@@ -65,6 +65,7 @@ const drawScores = () => {
     const best = Math.max(...rows.map((row) => row.found.value));
     return rows.length ? intervalChart(modality, rows.map(({ run, found }) => ({
       name: run.name, colour: run.colour, value: found.value, low: found.low, high: found.high,
+      note: [`${found.n} chips`, found.note, found.normalisation === "own" ? "" : `scaled as ${found.normalisation}`].filter(Boolean).join(", "),
       mark: found.value === best ? "★" : found.high !== null && found.high >= best ? "☆" : "",
       baselines: at("baselines").checked ? Object.entries(BASELINES).map(([name, colour]) =>
         ({ name, colour, value: score(run, protocol, modality, metric, name)?.value })).filter((each) => each.value !== undefined) : [],
@@ -150,9 +151,15 @@ const fillChoices = () => {
 
 const draw = () => { fillChoices(); drawRuns(); drawScores(); drawClasses(); drawCurves(); drawPictures(); drawVerdicts(); };
 
+// What all runs have in common; what differs is a column.
+const shared = (field) => {
+  const values = unique(runs.map((run) => run[field]).filter(Boolean));
+  return values.length === 1 ? `, ${field} ${values[0].split("/").at(-1)}` : "";
+};
+
 at("title").textContent = `Review of ${DATA.experiment}`;
 document.title = at("title").textContent;
-at("summary").textContent = `${runs.length} runs, ${unique(runs.map((run) => run.group)).length} recipes, made ${DATA.made.replace("T", " ").slice(0, 16)} UTC`;
+at("summary").textContent = `${runs.length} runs, ${unique(runs.map((run) => run.group)).length} recipes, made ${DATA.made.replace("T", " ").slice(0, 16)} UTC${["dataset", "code"].map(shared).join("")}`;
 for (const control of document.querySelectorAll("input, select")) control.addEventListener("input", draw);
 at("large").onclick = () => at("large").close();
 draw();
