@@ -56,5 +56,5 @@ def test_killed_at_20_random_moments(world: Path, tmp_path: Path) -> None:
         assert {name: again[name] for name in expected} == expected
         assert all(name.startswith("cards/") for name in again.keys() - expected.keys())
         assert built.rows.equals(calm.rows)
-    assert len(found) > 4, f"the kills hit other moments: {found}"
+    assert found & set(range(1, len(expected))), f"no kill fell between the first shard and the last: {found}"
     assert verify(built) == []
