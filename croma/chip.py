@@ -26,9 +26,10 @@ class Chip:
     radar: npt.NDArray[np.float16]
     """Decibels, shape (2, size, size): VV, VH. NaN is nodata."""
     optical: dict[int, npt.NDArray[np.uint16]]
-    """Reflectance × 10,000 by native resolution in metres: shape (bands, size·10/res, size·10/res). 0 is nodata."""
+    """Reflectance × 10,000 by native resolution in metres: shape (bands, size·10/res, size·10/res), 0 is nodata; or
+    all bands at 10 m, where nobody has them at their own."""
     label: npt.NDArray[np.uint8] | None
-    """Land-cover codes of the label layer, shape (size, size), 0 is nodata; None where no labels are asked for."""
+    """Class codes of the pixels, shape (size, size), 0 is nodata; None where there is no such image."""
     facts: dict[str, Any]
     """JSON-ready provenance: times, gap, scene ids, orbits, baselines, quality; the columns of the index say which."""
 

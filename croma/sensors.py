@@ -45,6 +45,10 @@ class Sensor:
         """Channel numbers of the bands native at `resolution`, ascending."""
         return tuple(i for i, band in enumerate(self.bands) if band.resolution == resolution)
 
+    def channels(self, resolution: int, count: int) -> tuple[int, ...]:
+        """Channel numbers of a plane of `count` bands at `resolution`: those native there, or all that there are."""
+        return tuple(range(count)) if count == len(self.bands) else self.at(resolution)
+
 
 SENTINEL_2_L2A = Sensor(
     name="sentinel-2-l2a",

@@ -1,10 +1,10 @@
 """From stored chips to normalised images, on the device, a whole batch at once.
 
-Every sample is normalised at native resolution, then cropped, turned and resized by gathering the pixels that are
-needed: bands of 20 and 60 m are repeated onto the 10 m grid (nearest, so no pixel is invented), the crop of that grid
-is resized bilinearly with half-pixel centres, as the published recipe resizes crops of 264 px chips. Crops shrink by
-at most a factor of 1.5 there, so no anti-aliasing is applied. A sample's result depends on its pixels and its key, on
-nothing else.
+Every sample is cut to its crop as it is stored, normalised at native resolution, then turned and resized by gathering
+the pixels that are needed: bands of 20 and 60 m are repeated onto the 10 m grid (nearest, so no pixel is invented), the
+crop of that grid is resized bilinearly with half-pixel centres, as the published recipe resizes crops of 264 px chips.
+Crops shrink by at most a factor of 1.5 there, so no anti-aliasing is applied. A sample's result depends on its pixels
+and its key, on nothing else.
 
 Nodata becomes 0 after normalisation, the lowest value, and is interpolated like any other pixel.
 """
@@ -71,40 +71,74 @@ def centre_window(keys: Tensor, chip: int, image_size: int) -> Window:
 def augment(raw: RawBatch, normalisation: Normalisation, augmentation: Augmentation, image_size: int) -> Batch:
     """Images for training: normalised, cropped, turned and resized to `image_size` pixels as their keys say."""
     window = draw_window(raw.keys, raw.radar.shape[-1], augmentation)
-    return _render(raw, normalisation, window, image_size)
+    return _render(raw, normalisation, window, image_size, augmentation.crop[1])
 
 
 def prepare(raw: RawBatch, normalisation: Normalisation, image_size: int) -> Batch:
     """Images for evaluation: normalised, the middle `image_size` pixels of each chip (small chips are enlarged)."""
-    return _render(raw, normalisation, centre_window(raw.keys, raw.radar.shape[-1], image_size), image_size)
+    side = raw.radar.shape[-1]
+    return _render(raw, normalisation, centre_window(raw.keys, side, image_size), image_size, min(side, image_size))
 
 
-def _render(raw: RawBatch, normalisation: Normalisation, window: Window, size: int) -> Batch:
-    rows = _positions(window.top, window.side, size, window.flip)
-    columns = _positions(window.left, window.side, size, window.mirror)
-    decibels = raw.radar.float()
-    radar = scale(decibels, normalisation.radar_mean, normalisation.radar_std, decibels.isnan())
+def _render(raw: RawBatch, normalisation: Normalisation, window: Window, size: int, largest: int) -> Batch:
+    """Images of `size` pixels; no window is larger than `largest`."""
     return Batch(
-        radar=_turn(_sample(radar, rows, columns, 1), window),
-        optical=_turn(_optical(raw, normalisation, rows, columns), window),
+        radar=_turn(_radar(raw, normalisation, window, size, largest), window),
+        optical=_turn(_optical(raw, normalisation, window, size, largest), window),
         keys=raw.keys,
         ids=raw.ids,
     )
 
 
-def _optical(raw: RawBatch, normalisation: Normalisation, rows: "Positions", columns: "Positions") -> Tensor:
-    """(b, 12, size, size) from the planes by resolution."""
+def _radar(raw: RawBatch, normalisation: Normalisation, window: Window, size: int, largest: int) -> Tensor:
+    """(b, 2, size, size), not turned yet."""
+    crop = _crop(raw.radar, window, 1, largest)
+    decibels = crop.pixels.float()
+    pixels = scale(decibels, normalisation.radar_mean, normalisation.radar_std, decibels.isnan())
+    return _sample(crop._replace(pixels=pixels), window, size)
+
+
+def _optical(raw: RawBatch, normalisation: Normalisation, window: Window, size: int, largest: int) -> Tensor:
+    """(b, 12, size, size) from the planes by resolution, not turned yet."""
     planes: list[Tensor] = [raw.radar] * len(SENTINEL_2_L2A.bands)
     for resolution, stored in raw.optical.items():
-        bands = SENTINEL_2_L2A.at(resolution)
+        bands = SENTINEL_2_L2A.channels(resolution, stored.shape[1])
         mean = tuple(normalisation.optical_mean[band] for band in bands)
         std = tuple(normalisation.optical_std[band] for band in bands)
-        reflectance = stored.float()
+        crop = _crop(stored, window, resolution // 10, largest)
+        reflectance = crop.pixels.float()
         pixels = scale(reflectance, mean, std, reflectance == SENTINEL_2_L2A.nodata)
-        sampled = _sample(pixels, rows, columns, resolution // 10)
+        sampled = _sample(crop._replace(pixels=pixels), window, size)
         for position, band in enumerate(bands):
             planes[band] = sampled[:, position]
     return torch.stack(planes, dim=1)
+
+
+class Crop(NamedTuple):
+    """The part of every chip that holds its window, in pixels that each cover `factor` pixels of 10 m."""
+
+    pixels: Tensor
+    """(b, bands, n, n)."""
+    top: Tensor
+    """int64 (b,): where it begins in the chip, in its own pixels."""
+    left: Tensor
+    factor: int
+
+
+def _crop(stored: Tensor, window: Window, factor: int, largest: int) -> Crop:
+    """Squares of equal size around windows of at most `largest` pixels of 10 m."""
+    b, bands, height, width = stored.shape
+    n = min(height, width, (largest - 1) // factor + 2)
+    top = (window.top // factor).clamp(max=height - n)
+    left = (window.left // factor).clamp(max=width - n)
+    if n == height == width:
+        return Crop(stored, top, left, factor)
+    line = torch.arange(n, device=stored.device)
+    places = (top[:, None] + line)[:, :, None] * width + (left[:, None] + line)[:, None, :]
+    # Gathering moves pixels as they are, whatever 16 bits mean; torch gathers int16 everywhere, uint16 not.
+    flat = stored.view(torch.int16).flatten(2) if stored.element_size() == 2 else stored.flatten(2)
+    found = flat.gather(2, places.view(b, 1, n * n).expand(b, bands, n * n)).view(b, bands, n, n)
+    return Crop(found.view(stored.dtype), top, left, factor)
 
 
 class Positions(NamedTuple):
@@ -129,20 +163,24 @@ def _positions(start: Tensor, side: Tensor, size: int, backwards: Tensor) -> Pos
     return Positions(start[:, None] + whole.clamp(max=last), start[:, None] + (whole + 1).clamp(max=last), weight)
 
 
-def _sample(pixels: Tensor, rows: Positions, columns: Positions, factor: int) -> Tensor:
-    """Bilinear samples (b, bands, size, size) of pixels that each cover `factor` pixels of 10 m."""
-    lines = _between(pixels, rows, factor, 2)
-    return _between(lines, columns, factor, 3)
+def _sample(crop: Crop, window: Window, size: int) -> Tensor:
+    """Bilinear samples (b, bands, size, size) of the windows."""
+    rows = _positions(window.top, window.side, size, window.flip)
+    columns = _positions(window.left, window.side, size, window.mirror)
+    lines = _between(crop.pixels, rows, crop.top, crop.factor, 2)
+    return _between(lines, columns, crop.left, crop.factor, 3)
 
 
-def _between(pixels: Tensor, positions: Positions, factor: int, dim: int) -> Tensor:
-    """Linear interpolation along `dim`."""
+def _between(pixels: Tensor, positions: Positions, first: Tensor, factor: int, dim: int) -> Tensor:
+    """Linear interpolation along `dim`, which begins `first` pixels into the chip."""
     shape = [-1, 1, 1, 1]
     shape[dim] = positions.lower.shape[1]
     wanted = list(pixels.shape)
     wanted[dim] = positions.lower.shape[1]
-    lower = pixels.gather(dim, (positions.lower // factor).view(shape).expand(wanted))
-    upper = pixels.gather(dim, (positions.upper // factor).view(shape).expand(wanted))
+    lower, upper = (
+        pixels.gather(dim, (places // factor - first[:, None]).view(shape).expand(wanted))
+        for places in (positions.lower, positions.upper)
+    )
     return torch.lerp(lower, upper, positions.weight.view(shape))
 
 

@@ -11,7 +11,8 @@ class RawBatch(NamedTuple):
     radar: Tensor
     """float16 decibels, (b, 2, size, size); NaN is nodata."""
     optical: dict[int, Tensor]
-    """Reflectance × 10,000 as uint16 by native resolution in metres: (b, bands, size·10/res, size·10/res).
+    """Reflectance × 10,000 as uint16 by native resolution in metres: (b, bands, size·10/res, size·10/res); or all
+    twelve bands at 10 m.
 
     0 is nodata.
     """

@@ -28,7 +28,10 @@ from croma.shards.layout import Plane
 PIECE = 16
 """Chips that a reader thread takes at a time."""
 
-IMAGES = {"s1": torch.float16} | {f"s2_{resolution}m": torch.uint16 for resolution in SENTINEL_2_L2A.resolutions}
+OPTICAL = {resolution: f"s2_{resolution}m" for resolution in SENTINEL_2_L2A.resolutions}
+"""Optical planes by resolution."""
+
+IMAGES = {"s1": torch.float16} | dict.fromkeys(OPTICAL.values(), torch.uint16)
 """Planes that a batch holds."""
 
 
@@ -138,7 +141,7 @@ class Loader:
         count = len(draw.chips)
         return RawBatch(
             radar=slot.planes["s1"][:count],
-            optical={r: slot.planes[f"s2_{r}m"][:count] for r in SENTINEL_2_L2A.resolutions},
+            optical={r: slot.planes[name][:count] for r, name in OPTICAL.items() if name in slot.planes},
             keys=torch.from_numpy(draw.keys),
             ids=tuple(self._chips.name(int(chip)) for chip in draw.chips),
         )

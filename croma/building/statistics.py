@@ -19,9 +19,13 @@ def chip_moments(chip: Chip, clear: Mask | None) -> dict[Role, Moments]:
         chip: in stored units.
         clear: which pixels of 20 m show the ground; None where nobody knows, and then all are taken.
     """
+    planes = {
+        band: pixels
+        for resolution, stored in chip.optical.items()
+        for band, pixels in zip(SENTINEL_2_L2A.channels(resolution, len(stored)), stored, strict=True)
+    }
     optical = []
-    for i, band in enumerate(SENTINEL_2_L2A.bands):
-        pixels = chip.optical[band.resolution][SENTINEL_2_L2A.at(band.resolution).index(i)]
+    for pixels in (planes[band] for band in sorted(planes)):
         good = (pixels != 0) & (pixels != SATURATED)
         optical.append(pixels[good if clear is None else good & at(clear, pixels.shape[0])])
     radar = [channel[~np.isnan(channel)] for channel in chip.radar]

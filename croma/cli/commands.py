@@ -78,6 +78,31 @@ def inspect(
         show.out.print(f"verified: {len(opened.shards())} shards, every checksum agrees")
 
 
+@app.command("import")
+def import_(
+    layout: Annotated[str, typer.Argument(metavar="LAYOUT", help="Which benchmark; `croma layouts` lists them.")],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where its files are, unpacked, as published.")],
+    name: Annotated[str, typer.Option(help="Of the dataset, in storage or an address; the layout's.")] = "",
+    size: Annotated[int | None, typer.Option(help="Pixels along a side of chips; what suits the benchmark.")] = None,
+) -> None:
+    """Turn the files of a published benchmark into a labelled dataset to evaluate on."""
+    from croma.importing.run import import_benchmark
+
+    name = name or layout
+    uri = Site.load().dataset(name)
+    ref = import_benchmark(layout, folder, uri, name=name.rstrip("/").rpartition("/")[2], size=size)
+    show.imported(open_dataset(ref))
+
+
+@app.command()
+def layouts() -> None:
+    """List the benchmarks that can be imported."""
+    from croma.importing.benchmarks import LAYOUTS
+
+    for name in LAYOUTS:
+        show.out.print(name)
+
+
 @app.command()
 def pretrain(
     recipe: RecipeName,

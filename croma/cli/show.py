@@ -1,5 +1,6 @@
 """What the command line prints: tables on a terminal, plain lines in a log."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from croma.building.prepare import Survey
 from croma.building.prices import Prices
 from croma.chip import SPLITS
 from croma.evaluation.scores import Score, Scorecard
-from croma.sensors import SENTINEL_1_RTC, SENTINEL_2_L2A
+from croma.sensors import SENTINEL_1_RTC, SENTINEL_2_L2A, Role
 from croma.shards import ledger
 from croma.shards.dataset import Dataset, open_dataset
 from croma.shards.delta import Version
@@ -55,9 +56,9 @@ def dataset(opened: Dataset) -> None:
             ("version", opened.ref.version),
             ("chips", rows.num_rows),
             ("chip size", f"{opened.layout.size} px of 10 m, {opened.layout.size / 100:g} km"),
-            ("radar", " ".join(band.name for band in SENTINEL_1_RTC.bands) + ", float16 dB"),
-            ("optical", _optical_bands()),
-            ("labels", "yes" if opened.header.label else "no"),
+            ("radar", _radar_bands(opened)),
+            ("optical", _optical_bands(opened)),
+            ("labels", opened.header.labels if opened.header.labelled else "no"),
             ("grid", ", ".join(f"EPSG:{epsg}" for epsg in sorted(set(rows["epsg"].to_pylist())))),
             *_times(opened),
         ]
@@ -69,6 +70,17 @@ def dataset(opened: Dataset) -> None:
     )
 
 
+def imported(opened: Dataset) -> None:
+    """Print what a benchmark has become: the dataset, its classes, and what was left out by reason."""
+    dataset(opened)
+    named = opened.header.classes
+    labels = opened.rows["label_shares"].to_pylist()
+    held = Counter(code for shares in labels for code, _ in shares or ())
+    table([(code, named.get(code, ""), held[code]) for code in sorted(held)], "code", "class", "chips with it")
+    for reason, count in sorted(ledger.counts(opened.ref.uri).items()):
+        out.print(f"left out: {count} {reason} (see the ledger)")
+
+
 def versions(history: Iterable[Version]) -> None:
     """Print the history of a dataset."""
     rows = [
@@ -78,12 +90,23 @@ def versions(history: Iterable[Version]) -> None:
     table(rows, "version", "committed (UTC)", "chips added", "note")
 
 
-def _optical_bands() -> str:
-    by_resolution = [
-        f"{' '.join(SENTINEL_2_L2A.bands[i].name for i in SENTINEL_2_L2A.at(resolution))} at {resolution} m"
-        for resolution in SENTINEL_2_L2A.resolutions
-    ]
+def _radar_bands(opened: Dataset) -> str:
+    return f"{' '.join(band.name for band in SENTINEL_1_RTC.bands)}, float16 dB" if _has(opened, "radar") else "none"
+
+
+def _optical_bands(opened: Dataset) -> str:
+    if not _has(opened, "optical"):
+        return "none"
+    planes = [plane for plane in opened.layout.planes if plane.name.startswith("s2_")]
+    by_resolution = []
+    for resolution, count in ((int(plane.name[3:-1]), plane.shape[0]) for plane in planes):
+        names = (SENTINEL_2_L2A.bands[i].name for i in SENTINEL_2_L2A.channels(resolution, count))
+        by_resolution.append(f"{' '.join(names)} at {resolution} m")
     return "; ".join(by_resolution) + ", uint16 reflectance × 10,000"
+
+
+def _has(opened: Dataset, sensor: Role) -> bool:
+    return sensor in opened.header.sensors
 
 
 def _times(opened: Dataset) -> list[tuple[str, object]]:
@@ -92,13 +115,13 @@ def _times(opened: Dataset) -> list[tuple[str, object]]:
     span = pc.min_max(opened.rows["optical_time"]).as_py()
     resampled = pc.sum(opened.rows["resampled"]).as_py()
     return [
-        ("acquired", f"{span['min']:%Y-%m-%d} to {span['max']:%Y-%m-%d}"),
+        ("acquired", f"{span['min']:%Y-%m-%d} to {span['max']:%Y-%m-%d}" if span["min"] else "nobody knows"),
         ("resampled", f"{resampled} of {opened.rows.num_rows} chips"),
     ]
 
 
 def _gap(part: object) -> str:
-    gaps = pc.abs(part["gap_hours"])  # type: ignore[index]
+    gaps = pc.drop_null(pc.abs(part["gap_hours"]))  # type: ignore[index]
     return f"{pc.quantile(gaps, 0.5)[0].as_py():.1f} h" if len(gaps) else "-"
 
 

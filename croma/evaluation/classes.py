@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 
+from croma.shards.dataset import Header
+
 NAMES: Mapping[str, Mapping[int, str]] = {
     # ESA WorldCover product user manual 2.0, table 1.
     "esa-worldcover": {
@@ -36,3 +38,10 @@ def class_names(sources: Iterable[str], codes: Iterable[int]) -> tuple[str, ...]
     """A name for each code, after the first collection of `sources` that is known; `class 7` where none is."""
     known = next((NAMES[source] for source in sources if source in NAMES), {})
     return tuple(known.get(code, f"class {code}") for code in codes)
+
+
+def names_of(header: Header, codes: Iterable[int]) -> tuple[str, ...]:
+    """A name for each code of a dataset: its own, or that of the collection its labels come from."""
+    wanted = tuple(codes)
+    named = class_names(header.sources, wanted)
+    return tuple(header.classes.get(code, name) for code, name in zip(wanted, named, strict=True))

@@ -171,7 +171,7 @@ def _of_chips(raw: RawBatch) -> tuple[Tensor, Tensor]:
     for resolution, stored in raw.optical.items():
         pixels = stored.float()
         moments = _moments(pixels, pixels != SENTINEL_2_L2A.nodata)
-        for position, band in enumerate(SENTINEL_2_L2A.at(resolution)):
+        for position, band in enumerate(SENTINEL_2_L2A.channels(resolution, stored.shape[1])):
             columns[band] = moments[:, position]
     return _moments(radar, ~radar.isnan()).flatten(1), torch.stack(columns, dim=1).flatten(1)
 

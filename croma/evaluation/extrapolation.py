@@ -5,7 +5,7 @@ ALiBi has no learnt positions, so encoders take any size; this measures what it 
 
 from croma.errors import InputError
 from croma.evaluation.bench import Bench, Outcome
-from croma.evaluation.classes import class_names
+from croma.evaluation.classes import names_of
 from croma.evaluation.encoders import Encoder
 from croma.evaluation.maps import load_maps, pixel_codes
 from croma.evaluation.segmentation import score_head, train_head
@@ -29,7 +29,7 @@ def measure(bench: Bench, encoder: Encoder, modality: Modality, spec: Extrapolat
         load_maps(bench, encoder, modality, part, codes, limit, base) for part in (bench.task.fit, bench.task.select)
     )
     head = train_head(fit, select, len(codes), spec.segmentation, bench.spec.seeds[0])
-    names = class_names(bench.dataset.header.sources, codes)
+    names = names_of(bench.dataset.header, codes)
     values, n = {}, 0
     for size in sizes:
         maps = load_maps(bench, encoder.resized(size), modality, bench.task.score, codes, limit, size)

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from croma.evaluation.scores import EncoderName, Score
+from croma.sensors import OPTICAL_CHANNELS
 
 Image = npt.NDArray[np.float32]
 """(height, width, 3) in [0, 1]."""
@@ -28,7 +29,8 @@ _DECIBELS = ((-22.0, -2.0), (-28.0, -8.0), (2.0, 14.0))
 
 def natural_colour(optical_10m: npt.NDArray[np.uint16]) -> Image:
     """Red, green and blue of a chip's 10 m planes (B02, B03, B04, B08), on one scale for all chips; nodata black."""
-    planes = optical_10m[[2, 1, 0]].astype(np.float32) / _BRIGHT
+    blue = 1 if len(optical_10m) == OPTICAL_CHANNELS else 0  # where all twelve bands are at 10 m, B01 comes first
+    planes = optical_10m[[blue + 2, blue + 1, blue]].astype(np.float32) / _BRIGHT
     return np.asarray(np.moveaxis(np.clip(planes, 0, 1) ** _GAMMA, 0, 2), np.float32)
 
 

@@ -8,7 +8,7 @@ import copy
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -22,7 +22,7 @@ from croma.batches.spec import Augmentation
 from croma.evaluation.bench import Bench, Outcome, score_prediction
 from croma.evaluation.embed import read_batches
 from croma.evaluation.encoders import Network
-from croma.evaluation.labels import Labelled, hash_ranks
+from croma.evaluation.labels import Labelled, few
 from croma.evaluation.metrics import Floats
 from croma.evaluation.modalities import pooled
 from croma.evaluation.spec import FineTune
@@ -52,6 +52,16 @@ class _Best(NamedTuple):
     scores: Tensor
     """(n, C) probabilities of the score split."""
     note: str
+
+
+class Tuned(Protocol):
+    """A network below `body` with a head on one of its modalities."""
+
+    modality: Modality
+
+    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """As of every module."""
+        ...
 
 
 class Classifier(nn.Module):
@@ -120,7 +130,7 @@ class _Run:
         for number, raw in enumerate(self._read(part.rows.take(order.numpy()))):
             raw = raw._replace(keys=torch.randint(1 << 62, (len(raw.ids),), generator=generator))
             labels = part.labels[order[number * self.spec.batch :][: self.spec.batch]]
-            yield _on(augment(raw, self.encoder.normalisation, turns, size), self.encoder.device), labels
+            yield on_device(augment(raw, self.encoder.normalisation, turns, size), self.encoder.device), labels
 
     @torch.no_grad()
     def _say(self, model: Classifier, part: Labelled) -> Tensor:
@@ -129,7 +139,7 @@ class _Run:
         found = []
         for raw in self._read(part.rows):
             batch = prepare(raw, self.encoder.normalisation, self.encoder.image_size)
-            logits = model(_on(batch, self.encoder.device)).cpu()
+            logits = model(on_device(batch, self.encoder.device)).cpu()
             found.append(logits.softmax(1) if part.labels.ndim == 1 else logits.sigmoid())
         return torch.cat(found)
 
@@ -137,19 +147,7 @@ class _Run:
         return read_batches(self.bench.dataset, rows.to_pylist(), self.spec.batch)
 
 
-def few(part: Labelled, share: float) -> Tensor:
-    """Rows (k,) of a share of every class, at least one chip each; smaller shares lie within larger ones."""
-    numbers = part.labels if part.labels.ndim == 1 else part.labels.int().argmax(1)
-    ranks = np.array(hash_ranks(part.rows))
-    chosen: list[int] = []
-    for number in torch.unique(numbers):
-        members = np.flatnonzero((numbers == number).numpy())
-        count = max(1, round(len(members) * share))
-        chosen += members[np.argsort(ranks[members], kind="stable")][:count].tolist()
-    return torch.tensor(sorted(chosen))
-
-
-def layer_rates(model: Classifier, rate: float, decay: float) -> list[dict[str, Any]]:
+def layer_rates(model: Tuned, rate: float, decay: float) -> list[dict[str, Any]]:
     """Parameter groups: the head learns at `rate`, each block below at `decay` times the rate of the one above.
 
     Networks without blocks (ResNets) learn at `rate` everywhere.
@@ -177,7 +175,8 @@ def _blocks_above(name: str, depths: dict[str, int], modality: Modality) -> int:
     return on_top + depths[encoder] - int(block[1])
 
 
-def _on(batch: Batch, device: torch.device) -> Batch:
+def on_device(batch: Batch, device: torch.device) -> Batch:
+    """The batch with its images on `device`."""
     return batch._replace(radar=batch.radar.to(device), optical=batch.optical.to(device))
 
 

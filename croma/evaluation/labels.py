@@ -13,8 +13,9 @@ from torch import Tensor
 
 from croma.chip import Split
 from croma.errors import InputError
-from croma.evaluation.classes import class_names
-from croma.evaluation.spec import DominantClass, EvalSpec, Target
+from croma.evaluation.classes import names_of
+from croma.evaluation.modalities import sensors_of
+from croma.evaluation.spec import DominantClass, EvalSpec, PresentClasses, Target
 from croma.shards.dataset import Dataset
 
 UNLABELLED = "unlabelled"
@@ -52,7 +53,7 @@ def make_task(dataset: Dataset, spec: EvalSpec) -> Task:
         InputError: labels are needed and the dataset has none, a split has no labelled chip, or the fit split has a
             single class.
     """
-    if spec.needs_labels and not dataset.header.label:
+    if spec.needs_labels and not dataset.header.labelled:
         raise InputError(
             f"dataset {dataset.ref}: it has no labels; build it with a `labels` layer, evaluate on another dataset, "
             "or ask for `retrieval` alone, which needs none"
@@ -61,7 +62,7 @@ def make_task(dataset: Dataset, spec: EvalSpec) -> Task:
     parts = [_select(dataset, split, spec, left_out) for split in _splits(spec)]
     codes = sorted({code for wanted in parts[0][1] for code in wanted})
     if spec.needs_labels and len(codes) < 2:
-        found = class_names(dataset.header.sources, codes)
+        found = names_of(dataset.header, codes)
         raise InputError(
             f"dataset {dataset.ref}: split {spec.splits.fit} has {len(codes)} class {list(found)}; "
             "a probe needs two: take a larger area, or lower `target.min_share`"
@@ -70,13 +71,30 @@ def make_task(dataset: Dataset, spec: EvalSpec) -> Task:
         _encode(rows, wanted, codes, spec.target, split, left_out, dataset)
         for split, (rows, wanted) in zip(_splits(spec), parts, strict=True)
     )
-    names = class_names(dataset.header.sources, codes) if spec.needs_labels else (UNLABELLED,)
+    names = names_of(dataset.header, codes) if spec.needs_labels else (UNLABELLED,)
     return Task(fit=fit, select=select, score=score, classes=names, codes=tuple(codes), exclusions=dict(left_out))
 
 
 def keep(part: Labelled, mask: npt.NDArray[np.bool_]) -> Labelled:
     """The chips where `mask` (n,) is true."""
     return replace(part, rows=part.rows.filter(pa.array(mask)), labels=part.labels[torch.from_numpy(mask)])
+
+
+def few(part: Labelled, share: float) -> Tensor:
+    """Rows (k,) of a share of every class, at least one chip each; smaller shares lie within larger ones."""
+    numbers = part.labels if part.labels.ndim == 1 else part.labels.int().argmax(1)
+    ranks = np.array(hash_ranks(part.rows))
+    chosen: list[int] = []
+    for number in torch.unique(numbers):
+        members = np.flatnonzero((numbers == number).numpy())
+        count = max(1, round(len(members) * share))
+        chosen += members[np.argsort(ranks[members], kind="stable")][:count].tolist()
+    return torch.tensor(sorted(chosen))
+
+
+def taken(part: Labelled, numbers: Tensor) -> Labelled:
+    """The chips at these positions (k,), ascending."""
+    return replace(part, rows=part.rows.take(numbers.numpy()), labels=part.labels[numbers])
 
 
 def _splits(spec: EvalSpec) -> tuple[Split, Split, Split]:
@@ -86,13 +104,15 @@ def _splits(spec: EvalSpec) -> tuple[Split, Split, Split]:
 def _select(dataset: Dataset, split: Split, spec: EvalSpec, left_out: Counter[str]) -> tuple[pa.Table, list[set[int]]]:
     """Chips of a split that can take part, with the codes each is labelled with."""
     rows = sample(dataset.table(split), spec.chips)
-    columns = (rows[name].to_pylist() for name in ("label", "label_shares", "optical_nodata", "radar_nodata"))
+    sensors = sensors_of(spec.embedded)
+    names = ("label", "label_shares", *(f"{sensor}_nodata" for sensor in sensors))
+    columns = (rows[name].to_pylist() for name in names)
     wanted, kept = [], []
     for label, shares, *nodata in zip(*columns, strict=True):
         reason, codes = "nodata", set[int]()
         if max(nodata) <= spec.max_nodata:
             codes = _codes(label, dict(shares or []), spec)
-            reason = "no label" if label is None else "no dominant class"
+            reason = "no dominant class" if shares else "no label"
         kept.append(bool(codes))
         if codes:
             wanted.append(codes)
@@ -105,11 +125,10 @@ def _codes(label: int | None, shares: dict[int, float], spec: EvalSpec) -> set[i
     """The codes a chip is labelled with; none where nothing dominates."""
     if not spec.needs_labels:
         return {0}
-    if label is None:
-        return set()
     if isinstance(spec.target, DominantClass):
-        return {label} if shares.get(label, 0.0) >= spec.target.min_share else set()
-    return {code for code, share in shares.items() if share >= spec.target.min_share}
+        return {label} if label is not None and shares.get(label, 0.0) >= spec.target.min_share else set()
+    least = spec.target.min_share if isinstance(spec.target, PresentClasses) else 0.0
+    return {code for code, share in shares.items() if share >= least}
 
 
 def sample(rows: pa.Table, limit: int | None) -> pa.Table:
@@ -118,6 +137,12 @@ def sample(rows: pa.Table, limit: int | None) -> pa.Table:
         return rows
     ranks = hash_ranks(rows)
     return rows.take(sorted(sorted(range(len(ranks)), key=ranks.__getitem__)[:limit]))
+
+
+def first(part: Labelled, limit: int) -> Labelled:
+    """At most `limit` chips, as `sample` takes them."""
+    wanted = set(sample(part.rows, limit)["chip"].to_pylist())
+    return keep(part, np.array([chip in wanted for chip in part.rows["chip"].to_pylist()], np.bool_))
 
 
 def hash_ranks(rows: pa.Table) -> list[int]:

@@ -50,8 +50,8 @@ def load_maps(
     finite = tokens.isfinite().all(2).all(1)
     if not finite.any():
         raise InputError(f"no finite {modality} patch encoding of {encoder.name}")
-    labels = _numbered(label_images(bench.dataset, rows, size), codes)
-    block = _block_on(bench, rows) if part is bench.task.score else np.zeros(rows.num_rows, np.int64)
+    labels = numbered(label_images(bench.dataset, rows, size), codes)
+    block = blocks_of(bench, rows) if part is bench.task.score else np.zeros(rows.num_rows, np.int64)
     return Maps(tokens[finite], labels[finite], block[finite.numpy()])
 
 
@@ -100,13 +100,14 @@ def _middle(plane: npt.NDArray[Any], size: int) -> npt.NDArray[np.uint8]:
     return np.asarray(crop[np.ix_(nearest, nearest)], np.uint8)
 
 
-def _numbered(images: npt.NDArray[np.uint8], codes: Sequence[int]) -> Tensor:
+def numbered(images: npt.NDArray[np.uint8], codes: Sequence[int]) -> Tensor:
+    """Codes of pixels as class numbers, int64: `IGNORED` for nodata and for what is not among `codes`."""
     table = np.full(256, IGNORED, np.int64)
     table[list(codes)] = range(len(codes))
     return torch.from_numpy(table[images])
 
 
-def _block_on(bench: Bench, rows: pa.Table) -> metrics.Ints:
+def blocks_of(bench: Bench, rows: pa.Table) -> metrics.Ints:
     """The bench's block numbers of some of its scored chips."""
     numbers = dict(zip(bench.task.score.rows["chip"].to_pylist(), bench.block, strict=True))
     return np.array([numbers[chip] for chip in rows["chip"].to_pylist()], np.int64)

@@ -19,6 +19,7 @@ from croma.evaluation.encoders import Encoder
 from croma.evaluation.reconstruct import reconstruct
 from croma.evaluation.scoring import Case, Measured
 from croma.evaluation.sources import Source
+from croma.evaluation.suited import constants_for
 from croma.model.croma import Croma
 from croma.model.decoder import Decoder
 from croma.model.decoder_file import Reconstruction
@@ -26,6 +27,8 @@ from croma.sensors import Modality
 from croma.shards.reader import read_chips
 
 _MAP_POINTS = 800
+_FEWEST_POINTS = 3
+"""Fewer lie on a line, whatever they are."""
 
 
 def draw_pictures(bench: Bench, source: Source, encoders: Sequence[Encoder], measured: Measured) -> dict[str, Figure]:
@@ -34,7 +37,7 @@ def draw_pictures(bench: Bench, source: Source, encoders: Sequence[Encoder], mea
     pictures = {"scores.png": figures.score_bars(measured.scores, metric), "pairs.png": _pairs(bench)}
     if source.decoder is not None and isinstance(source.model, Croma):
         pictures["reconstructions.png"] = _reconstructions(bench, source, source.model, *source.decoder)
-    if bench.task.score.labels.ndim == 1:
+    if bench.task.score.labels.ndim == 1 and len(bench.task.score.labels) >= _FEWEST_POINTS:
         pictures["embedding-map.png"] = _embedding_map(bench, encoders)
         pictures |= _confusions(bench, measured, _richest(bench, encoders))
     return pictures
@@ -52,18 +55,26 @@ def _pairs(bench: Bench) -> Figure:
     part, chosen = bench.task.score, _chosen(bench)
     label = part.labels if part.labels.ndim == 1 else part.labels.int().argmax(1)
     planes = list(read_chips(bench.dataset, part.rows.take(chosen).to_pylist()))
+    optical, radar = figures.natural_colour, figures.radar_colour
+    if bench.dataset.header.normalised:
+        optical, radar = _as_normalised, _as_normalised
     return figures.gallery(
-        [figures.natural_colour(chip["s2_10m"]) for chip in planes],
-        [figures.radar_colour(chip["s1"]) for chip in planes],
+        [optical(chip["s2_10m"]) for chip in planes],
+        [radar(chip["s1"]) for chip in planes],
         [bench.task.classes[int(label[row])] for row in chosen],
     )
+
+
+def _as_normalised(stored: npt.NDArray[Any]) -> figures.Image:
+    return figures.from_normalised(stored.astype(np.float32) / 256)
 
 
 def _reconstructions(bench: Bench, source: Source, model: Croma, decoder: Decoder, task: Reconstruction) -> Figure:
     """The chips of the gallery with patches hidden and filled in."""
     rows = bench.task.score.rows.take(_chosen(bench)[:4]).to_pylist()
     (raw,) = read_batches(bench.dataset, rows, len(rows))
-    batch = prepare(raw, SimpleNamespace(**source.constants), min(model.spec.size))
+    constants = constants_for(bench.dataset, source.constants)
+    batch = prepare(raw, SimpleNamespace(**constants), min(model.spec.size))
     batch = batch._replace(keys=torch.arange(len(rows)))
     radar, optical = reconstruct(model.cpu(), decoder.eval(), task, batch)
     lines = []

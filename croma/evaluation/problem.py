@@ -1,6 +1,6 @@
 """What a probe is given and what it answers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -54,6 +54,24 @@ def standardise(problem: Problem) -> Problem:
     return Problem(
         fit=scaled(problem.fit), select=scaled(problem.select), score=scaled(problem.score), classes=problem.classes
     )
+
+
+def with_few(problem: Problem, share: float, seed: int) -> Problem:
+    """The problem with a share of the labels of every class to learn from, at least one.
+
+    A seed draws the same chips from equal labels; smaller shares lie within larger ones.
+    """
+    if share == 1:
+        return problem
+    labels = problem.fit.labels
+    numbers = labels if labels.ndim == 1 else labels.int().argmax(1)
+    order = torch.randperm(len(numbers), generator=torch.Generator().manual_seed(seed))
+    chosen = []
+    for number in torch.unique(numbers):
+        members = order[numbers[order] == number]
+        chosen.append(members[: max(1, round(len(members) * share))])
+    rows = torch.cat(chosen).sort().values
+    return replace(problem, fit=Part(problem.fit.features[rows], labels[rows]))
 
 
 def targets(labels: Tensor, classes: int) -> Tensor:

@@ -5,11 +5,33 @@ from typing import Any
 
 import numpy as np
 
-from croma.evaluation import cluster, extrapolation, finetune, knn, linear, mlp, retrieval, segmentation, sparse
+from croma.evaluation import (
+    change,
+    cluster,
+    extrapolation,
+    finetune,
+    finetune_segmentation,
+    knn,
+    linear,
+    mlp,
+    retrieval,
+    segmentation,
+    sparse,
+)
 from croma.evaluation.bench import Bench, Outcome, measure_probe
 from croma.evaluation.encoders import Encoder, Network
-from croma.evaluation.problem import Prediction, Problem
-from croma.evaluation.spec import Extrapolation, FineTune, Protocol, Retrieval, Segmentation, Sparse
+from croma.evaluation.problem import Prediction, Problem, with_few
+from croma.evaluation.spec import (
+    Change,
+    Extrapolation,
+    FineTune,
+    FineTuneSegmentation,
+    KMeans,
+    Protocol,
+    Retrieval,
+    Segmentation,
+    Sparse,
+)
 from croma.sensors import Modality
 
 _PROBES: Mapping[str, Callable[[Problem, Any, int], Prediction]] = {
@@ -35,11 +57,21 @@ def measure(bench: Bench, encoder: Encoder, modality: Modality, protocol: Protoc
             return segmentation.measure(bench, encoder, modality, protocol)
         case Extrapolation():
             return extrapolation.measure(bench, encoder, modality, protocol)
+        case Change():
+            return change.measure(bench, encoder, modality, protocol)
         case FineTune():
             return finetune.measure(bench, encoder, modality, protocol) if isinstance(encoder, Network) else None
+        case FineTuneSegmentation():
+            tunable = isinstance(encoder, Network)
+            return finetune_segmentation.measure(bench, encoder, modality, protocol) if tunable else None
         case _:
             predict = _PROBES[protocol.kind]
-            return measure_probe(bench, encoder, modality, lambda problem, seed: predict(problem, protocol, seed))
+            share = 1.0 if isinstance(protocol, KMeans) else protocol.share
+
+            def answer(problem: Problem, seed: int) -> Prediction:
+                return predict(with_few(problem, share, seed), protocol, seed)
+
+            return measure_probe(bench, encoder, modality, answer)
 
 
 def _measure_sparse(bench: Bench, encoder: Encoder, modality: Modality, protocol: Sparse) -> Outcome:

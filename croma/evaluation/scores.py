@@ -97,7 +97,7 @@ class Provenance(Document):
     evaluation: str
     """Fingerprint of the evaluation recipe."""
     normalisation: dict[str, tuple[float, ...]]
-    """Means and standard deviations by band, as the weights carry them."""
+    """Means and standard deviations by band: those of the weights, or what pixels that are normalised already need."""
     code: str
 
 

@@ -4,7 +4,7 @@
 The head's rate and epoch are chosen on the selection split by mIoU.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -12,10 +12,11 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from croma.evaluation.bench import Bench, Outcome
-from croma.evaluation.classes import class_names
+from croma.evaluation.classes import names_of
 from croma.evaluation.encoders import Encoder
+from croma.evaluation.labels import few, first, taken
 from croma.evaluation.maps import IGNORED, Maps, confusion_by_block, load_maps, pixel_codes, segmentation_values
-from croma.evaluation.metrics import from_confusion
+from croma.evaluation.metrics import Floats, from_confusion
 from croma.evaluation.spec import Segmentation
 from croma.model.patches import unpatchify
 from croma.sensors import Modality
@@ -38,23 +39,51 @@ class Head(NamedTuple):
 
 
 def measure(bench: Bench, encoder: Encoder, modality: Modality, spec: Segmentation) -> Outcome:
-    """miou, pixel-accuracy and macro-f1 over the labelled pixels of the scored chips."""
-    codes = pixel_codes(bench, spec.chips, encoder.image_size)
-    parts = bench.task.fit, bench.task.select, bench.task.score
-    fit, select, score = (
-        load_maps(bench, encoder, modality, part, codes, spec.chips, encoder.image_size) for part in parts
+    """miou, pixel-accuracy and macro-f1 over the labelled pixels of the scored chips, for each share of the labels."""
+    size = encoder.image_size
+    codes = pixel_codes(bench, spec.chips, size)
+    names = names_of(bench.dataset.header, codes)
+    select, score = (
+        load_maps(bench, encoder, modality, part, codes, spec.chips, size)
+        for part in (bench.task.select, bench.task.score)
     )
-    head = train_head(fit, select, len(codes), spec, bench.spec.seeds[0])
-    return score_head(bench, head, score, class_names(bench.dataset.header.sources, codes))
+
+    whole = first(bench.task.fit, spec.chips)
+
+    def at(share: float) -> Outcome:
+        some = whole if share == 1 else taken(whole, few(whole, share))
+        fit = load_maps(bench, encoder, modality, some, codes, spec.chips, size)
+        return score_head(bench, train_head(fit, select, len(codes), spec, bench.spec.seeds[0]), score, names)
+
+    return at_shares(spec.shares, at)
+
+
+def at_shares(shares: Sequence[float], measured: Callable[[float], Outcome]) -> Outcome:
+    """Outcomes at several shares of the labels as one: `miou-at-10` with ten percent; plain names for all labels alone.
+
+    IoU by class is that of the largest share.
+    """
+    if tuple(shares) == (1.0,):
+        return measured(1.0)
+    found = {share: measured(share) for share in shares}
+    percent = {share: f"{share * 100:g}".replace(".", "_") for share in shares}
+    values = {f"{name}-at-{percent[s]}": each for s, one in found.items() for name, each in one.values.items()}
+    notes = "; ".join(f"{percent[share]} %: {one.note}" for share, one in found.items())
+    return found[max(shares)]._replace(values=values, note=notes)
 
 
 def score_head(bench: Bench, head: Head, score: Maps, classes: Sequence[str]) -> Outcome:
     """What a head says of the scored chips, measured."""
     counts = confusion_by_block(head.say(score.tokens), score.labels, len(classes), score.block, bench.blocks)
+    return outcome_of(bench, counts, len(score.labels), head.note, classes)
+
+
+def outcome_of(bench: Bench, counts: Floats, n: int, note: str, classes: Sequence[str]) -> Outcome:
+    """Metrics of the pixels of `n` chips, counted by block, true class and said class (blocks, C, C)."""
     total = counts.sum(0)
     either = total.sum(0) + total.sum(1) - total.diagonal()
     by_class = {name: float(total[c, c] / either[c]) for c, name in enumerate(classes) if either[c]}
-    return Outcome(segmentation_values(counts, bench), len(score.labels), head.note, by_class=by_class)
+    return Outcome(segmentation_values(counts, bench), n, note, by_class=by_class)
 
 
 def train_head(fit: Maps, select: Maps, classes: int, spec: Segmentation, seed: int) -> Head:

@@ -13,6 +13,7 @@ from croma.sensors import MODALITIES, Modality
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
+LabelShare = Annotated[float, Field(gt=0, le=1)]
 ProtocolName = Annotated[str, Field(pattern=r"^[a-z0-9-]+$", max_length=40)]
 
 
@@ -21,6 +22,8 @@ class Knn(Document):
 
     kind: Literal["knn"] = "knn"
     name: ProtocolName = "knn"
+    share: LabelShare = 1.0
+    """As of `linear`."""
     k: int = Field(20, ge=1)
     temperature: Positive = 0.07
 
@@ -30,6 +33,8 @@ class Linear(Document):
 
     kind: Literal["linear"] = "linear"
     name: ProtocolName = "linear"
+    share: LabelShare = 1.0
+    """Of the labels to learn from, at least one of every class. Every one of `seeds` draws its own."""
     inverse_penalties: tuple[Positive, ...] = Field((1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0), min_length=1)
     """scikit-learn's C. All are solved together."""
 
@@ -39,6 +44,8 @@ class Mlp(Document):
 
     kind: Literal["mlp"] = "mlp"
     name: ProtocolName = "mlp"
+    share: LabelShare = 1.0
+    """As of `linear`."""
     hidden: int = Field(2048, ge=1)
     learning_rates: tuple[Positive, ...] = Field((1e-4, 3e-4, 1e-3), min_length=1)
     weight_decay: float = Field(0.01, ge=0)
@@ -81,6 +88,9 @@ class Segmentation(Document):
     name: ProtocolName = "segmentation"
     head: Literal["linear", "decoder"] = "linear"
     """`linear`: one matrix from a patch's encoding to its pixels. `decoder`: upsampling convolutions over patches."""
+    shares: tuple[LabelShare, ...] = Field((1.0,), min_length=1)
+    """Of the chips to learn from, at least one of every class. With any but (1.0,), metrics end in the percentage:
+    `miou-at-10`."""
     chips: int = Field(500, ge=1)
     """At most this many of each split: patch encodings are large."""
     learning_rates: tuple[Positive, ...] = Field((1e-3, 3e-3), min_length=1)
@@ -94,13 +104,48 @@ class FineTune(Document):
 
     kind: Literal["finetune"] = "finetune"
     name: ProtocolName = "finetune"
-    shares: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field((0.01, 0.1, 1.0), min_length=1)
+    shares: tuple[LabelShare, ...] = Field((0.01, 0.1, 1.0), min_length=1)
     """Of the labelled chips of every class; at least one chip each."""
     learning_rates: tuple[Positive, ...] = Field((1e-4, 3e-4), min_length=1)
     layer_decay: Annotated[float, Field(gt=0, le=1)] = 0.75
     """Each block learns at this times the rate of the block above it."""
     epochs: int = Field(20, ge=1)
     batch: int = Field(32, ge=1)
+
+
+class FineTuneSegmentation(Document):
+    """The whole network, trained further with a head for pixels on all labels or a few; not for band statistics."""
+
+    kind: Literal["finetune-segmentation"] = "finetune-segmentation"
+    name: ProtocolName = "finetune-segmentation"
+    head: Literal["linear", "decoder"] = "decoder"
+    """As of `segmentation`."""
+    shares: tuple[LabelShare, ...] = Field((0.01, 0.1, 1.0), min_length=1)
+    """Of the labelled chips of the fit split; at least one of every class."""
+    chips: int = Field(500, ge=1)
+    """At most this many of the selection and of the score split, as for `segmentation`."""
+    learning_rates: tuple[Positive, ...] = Field((1e-4, 3e-4), min_length=1)
+    layer_decay: Annotated[float, Field(gt=0, le=1)] = 0.75
+    """Each block learns at this times the rate of the block above it."""
+    epochs: int = Field(20, ge=1)
+    batch: int = Field(16, ge=1)
+
+
+class Change(Document):
+    """Which pixels changed between two dates of a place: a light head on how far its frozen patch encodings moved."""
+
+    kind: Literal["change"] = "change"
+    name: ProtocolName = "change"
+    head: Literal["linear", "decoder"] = "linear"
+    """As of `segmentation`."""
+    shares: tuple[LabelShare, ...] = Field((1.0,), min_length=1)
+    """Of the pairs of the fit split."""
+    pairs: int = Field(500, ge=1)
+    """At most this many of each split: patch encodings are large."""
+    learning_rates: tuple[Positive, ...] = Field((1e-3, 3e-3), min_length=1)
+    weight_decay: float = Field(0.01, ge=0)
+    epochs: int = Field(30, ge=1)
+    batch: int = Field(16, ge=1)
 
 
 class Extrapolation(Document):
@@ -115,13 +160,26 @@ class Extrapolation(Document):
 
 
 Protocol = Annotated[
-    Knn | Linear | Mlp | KMeans | Sparse | Retrieval | Segmentation | FineTune | Extrapolation,
+    Knn
+    | Linear
+    | Mlp
+    | KMeans
+    | Sparse
+    | Retrieval
+    | Segmentation
+    | FineTune
+    | FineTuneSegmentation
+    | Change
+    | Extrapolation,
     Field(discriminator="kind"),
 ]
 """Any of them; see `croma.evaluation.protocols`."""
 
 _ONE_LABEL = ("kmeans",)
 """Protocols that say one class of a chip."""
+
+OF_PIXELS = ("segmentation", "finetune-segmentation", "extrapolation", "change")
+"""Protocols that say the class of every pixel."""
 
 
 class DominantClass(Document):
@@ -140,7 +198,13 @@ class PresentClasses(Document):
     """Of the labelled pixels."""
 
 
-Target = Annotated[DominantClass | PresentClasses, Field(discriminator="kind")]
+class PixelClasses(Document):
+    """The label of every pixel: all chips with a labelled pixel take part, whatever covers most of them."""
+
+    kind: Literal["pixels"] = "pixels"
+
+
+Target = Annotated[DominantClass | PresentClasses | PixelClasses, Field(discriminator="kind")]
 
 
 class Bootstrap(Document):
@@ -178,7 +242,7 @@ class EvalSpec(Document):
     target: Target = Field(default_factory=DominantClass)
     splits: Splits = Field(default_factory=Splits)
     max_nodata: Share = 0.5
-    """Chips that lack more than this share of either sensor are left out, and counted."""
+    """Chips that lack more than this share of a sensor that `modalities` need are left out, and counted."""
     chips: int | None = Field(None, ge=1)
     """At most this many chips of each split, drawn by the hash of their ids; None takes all."""
     seeds: tuple[int, ...] = Field((0,), min_length=1)
@@ -223,5 +287,10 @@ class EvalSpec(Document):
         if single and self.target.kind == "present":
             raise ValueError(
                 f"{', '.join(single)} says one class of a chip: take the target `dominant`, or leave it out"
+            )
+        whole = [each.name for each in self.protocols if each.kind not in (*OF_PIXELS, "retrieval")]
+        if whole and self.target.kind == "pixels":
+            raise ValueError(
+                f"{', '.join(whole)} says classes of a chip: take the target `dominant` or `present`, or leave it out"
             )
         return self

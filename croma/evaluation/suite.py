@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from croma import storage
+from croma.errors import InputError
 from croma.evaluation.bench import Bench
 from croma.evaluation.encoders import BandStatistics, Encoder, Network, untrained
 from croma.evaluation.gate import judge
@@ -18,6 +19,7 @@ from croma.evaluation.scores import Baseline, EncoderName, Provenance, Scorecard
 from croma.evaluation.scoring import Measured, measure_all
 from croma.evaluation.sources import Source, open_weights
 from croma.evaluation.spec import EvalSpec
+from croma.evaluation.suited import constants_for, suited
 from croma.provenance import code_version
 from croma.shards.dataset import open_dataset
 from croma.shards.ref import DatasetRef
@@ -86,10 +88,17 @@ def _read_card(evaluation: Evaluation) -> Scorecard | None:
 
 def _measure(evaluation: Evaluation) -> Scorecard:
     """Measure, draw, judge; the scorecard is written last, so its presence says that the pictures are there."""
-    spec, dataset = evaluation.spec, evaluation.dataset
+    dataset = evaluation.dataset
+    spec, missing = suited(evaluation.spec, dataset)
     bench = Bench(dataset=dataset, task=make_task(dataset, spec), spec=spec, root=evaluation.root)
+    bench.exclusions.update(missing)
     encoders = make_encoders(evaluation)
     measured = measure_all(bench, encoders)
+    if not measured.scores:
+        asked = ", ".join(protocol.name for protocol in spec.protocols)
+        raise InputError(
+            f"{asked} has nothing to say of {', '.join(spec.modalities)}: ask for another protocol as well"
+        )
     for path, figure in draw_pictures(bench, evaluation.source, encoders, measured).items():
         storage.write(evaluation.address("figures", path), _png(figure))
     card = _scorecard(evaluation, bench, measured)
@@ -100,14 +109,16 @@ def _measure(evaluation: Evaluation) -> Scorecard:
 def make_encoders(evaluation: Evaluation) -> list[Encoder]:
     """The trained encoder, then the baselines of the recipe that there are."""
     spec, source, champion = evaluation.spec, evaluation.source, evaluation.champion
+    constants = constants_for(evaluation.dataset, source.constants)
     image = spec.image or min(source.model.spec.size)
 
     def network(name: EncoderName, of: Source) -> Network:
-        return Network(name, of.model, of.constants, of.fingerprint, spec.precision, None, image, spec.pooling)
+        own = constants_for(evaluation.dataset, of.constants)
+        return Network(name, of.model, own, of.fingerprint, spec.precision, None, image, spec.pooling)
 
     made: dict[Baseline, Encoder] = {
-        "untrained": untrained(source.model.spec, source.constants, spec.precision, None, image, spec.pooling),
-        "band-statistics": BandStatistics(source.constants, image, source.model.spec.patch),
+        "untrained": untrained(source.model.spec, constants, spec.precision, None, image, spec.pooling),
+        "band-statistics": BandStatistics(constants, image, source.model.spec.patch),
     }
     if champion is not None:
         made["champion"] = network("champion", champion)
@@ -124,7 +135,7 @@ def _scorecard(evaluation: Evaluation, bench: Bench, measured: Measured) -> Scor
             step=source.step,
             dataset=str(evaluation.dataset.ref),
             evaluation=evaluation.spec.fingerprint,
-            normalisation=source.constants,
+            normalisation=constants_for(evaluation.dataset, source.constants),
             code=code_version(),
         ),
         classes=task.classes,

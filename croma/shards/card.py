@@ -32,14 +32,14 @@ class ChipRow(Document):
     left: int
     """Metres, top left corner."""
     top: int
-    longitude: float
-    """Degrees, centre of the chip."""
-    latitude: float
-    radar_scene: str
-    optical_scene: str
-    radar_time: datetime
-    optical_time: datetime
-    gap_hours: float
+    longitude: float | None = None
+    """Degrees, centre of the chip; None where nobody knows, as of everything up to the gap for imported benchmarks."""
+    latitude: float | None = None
+    radar_scene: str | None = None
+    optical_scene: str | None = None
+    radar_time: datetime | None = None
+    optical_time: datetime | None = None
+    gap_hours: float | None = None
     """Radar minus optical time."""
     orbit_state: str | None = None
     """Of the radar pass."""
@@ -60,9 +60,9 @@ class ChipRow(Document):
     reader: str
     """How it was read: window (no resampling) or stack."""
     label: int | None = None
-    """Land-cover code of most labelled pixels; None without labels."""
+    """Code of most labelled pixels, or the class of the chip; None without labels, or with several of the chip."""
     label_shares: dict[int, float] | None = None
-    """Share of labelled pixels by land-cover code."""
+    """Share of labelled pixels by code; 1 for each class of a chip that is labelled as a whole."""
 
 
 class BandStatistics(Document):

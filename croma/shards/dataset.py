@@ -4,9 +4,11 @@ import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from pydantic import Field
 
 from croma import storage
 from croma.chip import Split
@@ -22,6 +24,11 @@ FORMAT = 1
 """Version of the storage format that this code reads and writes."""
 
 
+LabelKind = Literal["mask", "class", "classes", "change"]
+"""What a label says: the class of every pixel, the one class of a chip, its several classes, or which pixels changed
+between two dates of a place."""
+
+
 class Header(Document):
     """`dataset.json`: what all versions of a dataset have in common. Written once, before the first shard."""
 
@@ -30,8 +37,25 @@ class Header(Document):
     chip_size: int
     """Pixels of 10 m."""
     label: bool
+    """Whether chips have a label plane."""
     sources: tuple[str, ...]
-    """Collections the pixels come from."""
+    """Collections the pixels come from, or the name of a benchmark."""
+    sensors: tuple[Role, ...] = ("radar", "optical")
+    """Of one that is not among them, every chip is nodata."""
+    native: bool = True
+    """See `ChipLayout`."""
+    normalised: bool = False
+    """Whether pixels are numbers from 0 to 255 that somebody has normalised (optical ones plus 1, since 0 is nodata),
+    not decibels and reflectance."""
+    labels: LabelKind = "mask"
+    """What labels say, where there are any."""
+    classes: dict[int, str] = Field(default_factory=dict)
+    """Names by code, where the sources do not say them."""
+
+    @property
+    def labelled(self) -> bool:
+        """Whether chips have labels of any kind."""
+        return self.label or self.labels in ("class", "classes")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +71,8 @@ class Dataset:
     @property
     def layout(self) -> ChipLayout:
         """How its chips are laid out."""
-        return ChipLayout(size=self.header.chip_size, label=self.header.label)
+        header = self.header
+        return ChipLayout(size=header.chip_size, label=header.label, native=header.native)
 
     def table(self, split: Split | None = None, columns: Sequence[str] | None = None) -> pa.Table:
         """Rows of a split (all for None), ordered by shard and offset."""

@@ -21,7 +21,8 @@ import numpy as np
 import numpy.typing as npt
 
 from croma.chip import Chip
-from croma.sensors import SENTINEL_1_RTC, SENTINEL_2_L2A
+from croma.grid import PIXEL
+from croma.sensors import OPTICAL_CHANNELS, SENTINEL_1_RTC, SENTINEL_2_L2A
 
 BLOCK = 512
 """Bytes. A tar block, a tar header, and the padded header of every array."""
@@ -56,6 +57,8 @@ class ChipLayout:
     """Pixels of 10 m along a side."""
     label: bool
     """Whether a label plane follows."""
+    native: bool = True
+    """Whether optical bands are at their native resolutions; if not, all twelve are at 10 m."""
 
     @cached_property
     def planes(self) -> tuple[Plane, ...]:
@@ -63,9 +66,10 @@ class ChipLayout:
         wanted: list[tuple[str, str, tuple[int, ...]]] = [
             ("s1", "<f2", (len(SENTINEL_1_RTC.bands), self.size, self.size))
         ]
-        for resolution in SENTINEL_2_L2A.resolutions:
-            side = self.size * 10 // resolution
-            wanted.append((f"s2_{resolution}m", "<u2", (len(SENTINEL_2_L2A.at(resolution)), side, side)))
+        for resolution in SENTINEL_2_L2A.resolutions if self.native else (PIXEL,):
+            side = self.size * PIXEL // resolution
+            bands = len(SENTINEL_2_L2A.at(resolution)) if self.native else OPTICAL_CHANNELS
+            wanted.append((f"s2_{resolution}m", "<u2", (bands, side, side)))
         if self.label:
             wanted.append(("label", "|u1", (self.size, self.size)))
         planes, position = [], 0
@@ -109,8 +113,9 @@ def decode(data: bytes | memoryview, layout: ChipLayout) -> dict[str, npt.NDArra
 
 
 def optical_by_resolution(planes: Mapping[str, npt.NDArray[Any]]) -> dict[int, npt.NDArray[np.uint16]]:
-    """The optical planes keyed by native resolution in metres."""
-    return {resolution: planes[f"s2_{resolution}m"] for resolution in SENTINEL_2_L2A.resolutions}
+    """The optical planes keyed by resolution in metres."""
+    names = {resolution: f"s2_{resolution}m" for resolution in SENTINEL_2_L2A.resolutions}
+    return {resolution: planes[name] for resolution, name in names.items() if name in planes}
 
 
 def _arrays(chip: Chip) -> dict[str, npt.NDArray[Any]]:

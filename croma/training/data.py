@@ -14,7 +14,8 @@ from croma.batches.cache import CachedShards
 from croma.batches.order import Integers, Order, cut_into_runs
 from croma.batches.source import ChipTable, LocalShards, Source
 from croma.errors import InputError
-from croma.sensors import OPTICAL_CHANNELS, RADAR_CHANNELS
+from croma.model.towers_spec import TowersSpec
+from croma.sensors import OPTICAL_CHANNELS, RADAR_CHANNELS, Role
 from croma.shards.dataset import Dataset, open_dataset, shard_address
 from croma.shards.layout import ChipLayout
 from croma.shards.ref import DatasetRef
@@ -72,9 +73,14 @@ def open_training_data(ref: DatasetRef, spec: TrainSpec) -> TrainingData:
     """Open the train split for `spec`.
 
     Raises:
-        InputError: there is no such dataset or version, it has no chips to train on, or they are too small.
+        InputError: there is no such dataset or version, it has no chips to train on or lacks a sensor, or chips are too
+            small.
     """
     dataset = open_dataset(ref)
+    missing = _wanted(spec) - set(dataset.header.sensors)
+    if missing:
+        lacks = " and no ".join(sorted(missing))
+        raise InputError(f"dataset {dataset.ref}: it has no {lacks}, which the model looks at")
     rows = dataset.table("train")
     if not len(rows):
         raise InputError(f"dataset {dataset.ref}: the train split has no chips; build more, or change its split rule")
@@ -94,6 +100,14 @@ def open_training_data(ref: DatasetRef, spec: TrainSpec) -> TrainingData:
         scaling=_scaling(dataset),
         fingerprint=_fingerprint(chips),
     )
+
+
+def _wanted(spec: TrainSpec) -> set[Role]:
+    """The sensors that the model looks at: those of its towers, or both."""
+    both: set[Role] = {"radar", "optical"}
+    model = spec.objective.model
+    towers = set(model.towers) if isinstance(model, TowersSpec) else {"joint"}
+    return both if "joint" in towers else {role for role in both if role in towers}
 
 
 def cache_folder() -> Path:

@@ -43,6 +43,17 @@ def test_equals_the_slow_way(make_raw: MakeRaw, constants: Normalisation) -> Non
         torch.testing.assert_close(torch.cat([batch.optical[row], batch.radar[row]]), expected, atol=2e-6, rtol=0)
 
 
+def test_bands_stored_at_10_m_give_the_image_of_native_ones(make_raw: MakeRaw, constants: Normalisation) -> None:
+    raw = make_raw(6, 48)
+    whole = np.zeros((6, 12, 48, 48), np.uint16)
+    for resolution, bands in raw.optical.items():
+        fine = np.kron(bands.numpy(), np.ones((1, 1, resolution // 10, resolution // 10), np.uint16))
+        whole[:, list(SENTINEL_2_L2A.at(resolution))] = fine
+    all_fine = raw._replace(optical={10: torch.from_numpy(whole)})
+    native, stored = (augment(each, constants, CROPS, 24) for each in (raw, all_fine))
+    torch.testing.assert_close(stored.optical, native.optical, rtol=0, atol=0)
+
+
 def test_a_crop_of_the_images_size_is_a_copy(make_raw: MakeRaw, constants: Normalisation) -> None:
     raw = make_raw(4, 48)
     batch = augment(raw, constants, Augmentation(crop=(48, 48), turns=False), 48)

@@ -7,8 +7,8 @@ import torch
 from croma.evaluation import suite
 from croma.evaluation.bench import Bench
 from croma.evaluation.encoders import untrained
-from croma.evaluation.finetune import Classifier, few, layer_rates, measure
-from croma.evaluation.labels import make_task
+from croma.evaluation.finetune import Classifier, layer_rates, measure
+from croma.evaluation.labels import few, make_task
 from croma.evaluation.spec import EvalSpec, FineTune, PresentClasses
 from croma.shards.dataset import Dataset
 from croma.shards.ref import DatasetRef

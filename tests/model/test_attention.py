@@ -1,5 +1,6 @@
 import pytest
 import torch
+from torch.nn.attention import SDPBackend
 
 from croma.model import attention
 from croma.model.alibi import Alibi, grid_positions, slopes
@@ -21,6 +22,38 @@ def test_matches_attention_written_out(grid: tuple) -> None:
     alibi, tokens = grid
     bias = alibi.dense(torch.float32)
     torch.testing.assert_close(attend(*tokens, bias), explicit(*tokens, bias))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_gradients_are_the_same_written_out_and_fused(
+    grid: tuple, monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype
+) -> None:
+    alibi, tokens = grid
+    tokens = [token.to(dtype).requires_grad_() for token in tokens]
+    bias = alibi.dense(dtype)
+    found = []
+    for limit in (0, 1000):
+        monkeypatch.setattr(attention, "WRITTEN_KEYS", limit)
+        found.append(torch.autograd.grad(attend(*tokens, bias).float().square().sum(), tokens))
+    tolerance = {"atol": 2e-2, "rtol": 2e-2} if dtype == torch.bfloat16 else {"atol": 1e-5, "rtol": 1e-5}
+    torch.testing.assert_close(*found, **tolerance)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "trained", "limit", "written"),
+    [
+        (torch.bfloat16, True, 153, True),
+        (torch.bfloat16, True, 152, False),
+        (torch.bfloat16, False, 153, False),
+        (torch.float32, True, 153, False),
+    ],
+)
+def test_bfloat16_that_is_differentiated_is_written_out_while_small(
+    grid: tuple, monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype, trained: bool, limit: int, written: bool
+) -> None:
+    monkeypatch.setattr(attention, "WRITTEN_KEYS", limit)
+    query, key, _ = (token.to(dtype).requires_grad_(trained) for token in grid[1])
+    assert (attention._backends(query, key) == [SDPBackend.MATH]) is written
 
 
 def test_chunks_match_the_dense_bias(grid: tuple, monkeypatch: pytest.MonkeyPatch) -> None:
