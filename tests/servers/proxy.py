@@ -33,6 +33,9 @@ class FaultProxy(ThreadingHTTPServer):
     def address(self) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}"
 
+    def handle_error(self, *args: object) -> None:
+        """Quiet: clients hang up as they like."""
+
     def fate(self, method: str, path: str) -> int | str | None:
         if method not in WRITES:
             return None
