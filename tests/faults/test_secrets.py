@@ -40,7 +40,7 @@ def texts(folder: Path) -> Iterator[tuple[Path, bytes]]:
                 yield path, repr(pq.read_table(path).to_pylist()).encode()
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_a_signed_build_leaves_no_secret_anywhere(world: Path, tmp_path: Path) -> None:
     home, logs = tmp_path / "home", tmp_path / "logs"
     logs.mkdir()
@@ -85,9 +85,9 @@ def test_a_signed_build_leaves_no_secret_anywhere(world: Path, tmp_path: Path) -
         "access refused (HTTP 403)",
     }
     found = [*texts(home), *((path, data) for path, data in texts(logs) if "shared" not in path.parts)]
-    kinds = {path.suffix for path, _ in found}
+    kinds = {path.suffix.partition("-")[0] for path, _ in found}  # SQLite keeps what is new in a .db-wal
     assert {".tar", ".json", ".parquet", ".db", ".log"} <= kinds, "the search covers all that a build writes"
-    assert any(b"chips, " in data for path, data in found if path.suffix == ".db"), "logs and artifacts among it"
+    assert any(b"pairs cut in this run" in data for path, data in found if ".db" in path.name), "artifacts among it"
     leaks = [f"{path}: {word!r}" for path, data in found for word in FORBIDDEN if word in data]
     assert leaks == []
     assert not any(word in words for word in FORBIDDEN)
