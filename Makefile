@@ -5,6 +5,8 @@ VENV ?= .venv
 ACCELERATOR ?= cpu
 TORCH := 2.13.0
 TORCH_CPU_INDEX ?= https://download.pytorch.org/whl/cpu
+TORCHVISION := 0.28.0
+TORCHVISION_INDEX ?= $(if $(filter cpu,$(ACCELERATOR)),$(TORCH_CPU_INDEX),https://pypi.org/simple)
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
@@ -12,7 +14,7 @@ export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export DO_NOT_TRACK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench bench-build serve lock clean
+.PHONY: help setup demo test check bench-build bench-load bench-train serve lock clean
 
 help:  ## list these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -26,7 +28,7 @@ serve: $(VENV)/.user  ## Prefect and MLflow in the browser, over what the demo l
 	$(BIN)/croma serve
 
 test: check  ## everything that CI runs
-	$(BIN)/python -m pytest -m "not slow and not stack and not network" --durations=10
+	$(BIN)/python -m pytest -n auto -m "not slow and not stack and not network" --durations=10
 	$(BIN)/python -m pytest -m "slow and not stack and not network" --durations=10
 
 test-stack: $(VENV)/.dev  ## images, and fault drills on the whole stack (tens of minutes; apt packages as root)
@@ -49,6 +51,22 @@ lock: $(VENV)/.dev  ## renew constraints.txt from the ranges in pyproject.toml
 bench-build: $(VENV)/.dev  ## how fast chips are read, by us and by others (1.5 GB of scene, half an hour)
 	@$(PIP) install -q -e ".[bench]"
 	$(BIN)/python -m benchmarks.build --json .croma/bench/build.json
+
+bench-load: $(VENV)/.dev  ## how fast batches are loaded, by us and by others (2 GB of chips; streaming needs nginx)
+	@# litdata and mosaicml-streaming want torchvision; PyPI's does not load beside the small build of torch.
+	@$(PIP) install -q --no-deps "torchvision==$(TORCHVISION)" --index-url $(TORCHVISION_INDEX) \
+	  || echo "torchvision $(TORCHVISION) for this torch is not to be had: mosaicml-streaming may be left out"
+	@$(PIP) install -q -e ".[bench-load]"
+	$(BIN)/python -m benchmarks.load --json .croma/bench/load.json
+
+# OFFICIAL=<checkout of antofuller/CROMA> compares with the published code itself.
+bench-train: $(VENV)/.dev  ## what a step, more workers, a checkpoint and a resume cost (minutes; on a GPU its speed too)
+	$(BIN)/python -m benchmarks.step_cost --size base $(if $(OFFICIAL),--official $(OFFICIAL))
+	$(BIN)/python -m benchmarks.step_cost --size large $(if $(OFFICIAL),--official $(OFFICIAL))
+	$(BIN)/python -m benchmarks.train --json .croma/bench/train.json
+	@if $(BIN)/python -c "import sys, torch; sys.exit(not torch.cuda.is_available())"; then \
+	  $(BIN)/python -m benchmarks.gpu --json .croma/bench/gpu.json $(if $(OFFICIAL),--official $(OFFICIAL)); \
+	else echo "No GPU here: samples/s and utilisation on one are not measured"; fi
 
 clean:  ## remove the environment and what the demo made
 	rm -rf $(VENV) .croma

@@ -146,19 +146,26 @@ def table(found: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def machine() -> dict[str, Any]:
-    """What the numbers are from."""
+def machine_facts() -> dict[str, Any]:
+    """What is measured on, and how busy it was with other things."""
     model = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
         names = [line.partition(":")[2].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
         model = names[0] if names else model
-    packages = ("imagecodecs", "obstore", "rasterio", "stackstac", "odc-stac", "async-tiff")
     return {
         "processor": model,
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "load_before": os.getloadavg()[0],
         "system": platform.platform(),
+    }
+
+
+def machine() -> dict[str, Any]:
+    """What the numbers are from."""
+    packages = ("imagecodecs", "obstore", "rasterio", "stackstac", "odc-stac", "async-tiff")
+    return {
+        **machine_facts(),
         "python": platform.python_version(),
         "packages": {name: version(name) for name in packages},
         "chip_pixels": SIZE,

@@ -4,11 +4,15 @@ A job is known by its name: whoever asks for it again while it runs is attached 
 does not start a second training.
 """
 
+import asyncio
 import logging
 import shlex
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
+from aiohttp import ClientError
 from ray.dashboard.modules.job.common import JobStatus
 from ray.dashboard.modules.job.sdk import JobSubmissionClient
 from ray.exceptions import AuthenticationError
@@ -19,11 +23,18 @@ log = logging.getLogger(__name__)
 
 _POLL_SECONDS, _PATIENCE_SECONDS = 2.0, 300.0
 """A head that is restarted or moved answers again within the second."""
+_LAST_WORDS_SECONDS = 10.0
 EXIT_CODES = {InputError: 2, ContractError: 3}
 """How a job says which kind of error ended it; any other code is one that may be tried again."""
 
 
-def run_job(address: str, name: str, command: Sequence[str], notes: Mapping[str, str] | None = None) -> None:
+def run_job(
+    address: str,
+    name: str,
+    command: Sequence[str],
+    notes: Mapping[str, str] | None = None,
+    tell: Callable[[str], None] | None = None,
+) -> None:
     """Run `command` on the cluster at `address` (http://host:8265) and wait for its end.
 
     Args:
@@ -31,6 +42,7 @@ def run_job(address: str, name: str, command: Sequence[str], notes: Mapping[str,
         name: of the job; a running job of this name is waited for instead.
         command: program and arguments, found by the cluster's PATH.
         notes: kept with the job; `stop_jobs` finds it by them.
+        tell: given every line of the job's log, from a thread; so is this module's logger.
 
     Raises:
         InputError: the cluster refuses our token.
@@ -45,7 +57,8 @@ def run_job(address: str, name: str, command: Sequence[str], notes: Mapping[str,
         log.info("job %s submitted to %s", running, address)
     else:
         log.info("job %s runs already on %s; waiting for it", running, address)
-    _follow(client, running)
+    with _passing_on(client, running, tell):
+        _follow(client, running)
 
 
 def stop_jobs(address: str, notes: Mapping[str, str]) -> list[str]:
@@ -100,6 +113,51 @@ def _follow(client: JobSubmissionClient, job: str) -> None:
             kinds = {code: kind for kind, code in EXIT_CODES.items()}
             raise kinds.get(info.driver_exit_code or 1, TransientError)(words)
         time.sleep(_POLL_SECONDS)
+
+
+@contextmanager
+def _passing_on(client: JobSubmissionClient, job: str, tell: Callable[[str], None] | None) -> Iterator[None]:
+    """Pass on the lines of a job's log while the block runs; what its end has said is waited for."""
+    over = threading.Event()
+    reader = threading.Thread(target=_read_log, args=(client, job, tell, over), daemon=True)
+    reader.start()
+    try:
+        yield
+    finally:
+        over.set()
+        reader.join(_LAST_WORDS_SECONDS)
+
+
+def _read_log(client: JobSubmissionClient, job: str, tell: Callable[[str], None] | None, over: threading.Event) -> None:
+    told = 0
+
+    async def read() -> None:
+        nonlocal told
+        position, rest = 0, ""
+        async for text in client.tail_job_logs(job):  # from the beginning, every time
+            *lines, rest = (rest + text).split("\n")
+            for line in lines:
+                position += 1
+                if position > told:
+                    told = position
+                    _say(line, tell)
+        if rest:
+            _say(rest, tell)
+
+    while True:
+        try:
+            asyncio.run(read())
+        except (ClientError, RuntimeError, OSError):  # the head is away, or the job has not begun to write
+            if over.wait(_POLL_SECONDS):
+                return
+        else:
+            return
+
+
+def _say(line: str, tell: Callable[[str], None] | None) -> None:
+    log.info("%s", line)
+    if tell is not None:
+        tell(line)
 
 
 def _last_words(client: JobSubmissionClient, job: str) -> str:

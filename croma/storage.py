@@ -7,11 +7,12 @@ address.
 
 import os
 import shutil
+import stat
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import fsspec
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
@@ -145,12 +146,56 @@ def list_names(address: str) -> list[str]:
     return sorted(name for entry in entries if (name := str(entry).rstrip("/").rpartition("/")[2]))
 
 
+class Entry(NamedTuple):
+    """A file in storage."""
+
+    address: str
+    size: int
+    """Bytes."""
+    modified: float
+    """Unix seconds."""
+
+
+def walk(address: str) -> list[Entry]:
+    """All files below, sorted by address; empty where there is nothing."""
+    local = local_path(address)
+    if local is not None:
+        return sorted(entry for path in local.rglob("*") if (entry := _entry(path)))
+    fs, path = _filesystem(address)
+    with _translated(address):
+        found = fs.find(path, detail=True)
+    root = path.rstrip("/")
+    return sorted(
+        Entry(join(address, name.removeprefix(root)), int(info["size"]), info["LastModified"].timestamp())
+        for name, info in found.items()
+    )
+
+
+def modified(address: str) -> float:
+    """When a file was last written, in Unix seconds.
+
+    Raises:
+        FileNotFoundError: nothing is there.
+    """
+    fs, path = _filesystem(address)
+    with _translated(address):
+        return float(fs.modified(path).timestamp())
+
+
 def remove(address: str, recursive: bool = False) -> None:
     """Delete a file, or with `recursive` everything below; nothing happens where there is nothing."""
     fs, path = _filesystem(address)
     with _translated(address):
         if fs.exists(path):
             fs.rm(path, recursive=recursive)
+
+
+def prune(address: str) -> None:
+    """Remove empty folders below a local address; an object store has none."""
+    local = local_path(address)
+    for folder in sorted(local.rglob("*"), reverse=True) if local is not None else ():
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
 
 
 def delta_options(address: str) -> dict[str, str]:
@@ -180,6 +225,15 @@ def check_reachable(address: str) -> None:
         raise InputError(
             f"storage {address}: cannot be written to ({error}); check the address and the rights"
         ) from None
+
+
+def _entry(path: Path) -> Entry | None:
+    """A local file; nothing for a folder, and for what another process has just removed."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return Entry(str(path), found.st_size, found.st_mtime) if stat.S_ISREG(found.st_mode) else None
 
 
 def _remote(address: str) -> bool:

@@ -45,6 +45,8 @@ log = logging.getLogger(__name__)
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 HEARTBEAT = "croma.heartbeat"
 """Tag with the time (Unix seconds) at which a run last sent something."""
+PARENT = "mlflow.parentRunId"
+"""Tag by which MLflow shows a run below another."""
 _TABLES = "mlflow.loggedArtifacts"
 _SEND_POINTS, _SEND_SECONDS, _KEEP_POINTS = 500, 5.0, 200_000
 _REFUSALS = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "PERMISSION_DENIED", "UNAUTHENTICATED", "NOT_FOUND")
@@ -320,7 +322,7 @@ def open_run(
 def _create_run(tracker: Tracker, experiment: str, name: str, tags: Mapping[str, str], parent: str | None) -> MlflowRun:
     system = {"mlflow.source.name": "croma", "mlflow.source.git.commit": code_version()}
     if parent:
-        system["mlflow.parentRunId"] = parent
+        system[PARENT] = parent
     return tracker.client.create_run(_experiment_id(tracker, experiment), run_name=name, tags=system | dict(tags))
 
 
@@ -417,6 +419,16 @@ def _record(run: MlflowRun) -> RunRecord:
         tags=data.tags,
         metrics=data.metrics,
     )
+
+
+def nest(tracker: Tracker, run_id: str, parent: str) -> None:
+    """Show a run below `parent`, whatever it was shown below before.
+
+    Raises:
+        InputError: there is no such run.
+    """
+    with door(f"nesting the run {run_id}"):
+        tracker.client.set_tag(run_id, PARENT, parent)
 
 
 def sweep_stale(tracker: Tracker, experiment: str, idle: timedelta) -> list[str]:

@@ -5,10 +5,12 @@ import logging
 from prefect import flow, task
 from prefect.task_runners import ThreadPoolTaskRunner
 
+from croma.building.describe import Description, describe_version
 from croma.building.fill import fill
 from croma.building.prepare import Prepared, prepare, read_plan
 from croma.building.seal import seal
 from croma.building.spec import BuildSpec
+from croma.catalog.dialects import catalog_name
 from croma.catalog.signing import default_signer
 from croma.provenance import code_version
 from croma.shards.dataset import read_card
@@ -40,8 +42,10 @@ def build_dataset(spec: BuildSpec, site: Site | None = None) -> DatasetRef:
             for batch in batches
         ]
         cards = [card for future in futures for card in future.result()]
-    ref = seal_dataset(prepared, spec, cards)
-    reports.publish_dataset(prepared, ref)
+    ref = seal_dataset(prepared, spec, cards, catalog_name(site.catalog))
+    described = describe_dataset(ref, prepared.survey.left_out)
+    reports.publish_dataset(prepared, ref, described)
+    reports.log_dataset(ref, described, site)
     return ref
 
 
@@ -70,7 +74,17 @@ def fill_shards(uri: str, plan: str, shards: list[str]) -> list[str]:
 
 
 @task(**TRANSIENT)
-def seal_dataset(prepared: Prepared, spec: BuildSpec, cards: list[str]) -> DatasetRef:
-    """Commit all shards of the plan, by their cards, to the index as one version."""
-    note = {"recipe": spec.fingerprint, "code": code_version()}
-    return seal(prepared.uri, [read_card(prepared.uri, card) for card in cards], note, spec.quality.fingerprint)
+def seal_dataset(prepared: Prepared, spec: BuildSpec, cards: list[str], catalog: str) -> DatasetRef:
+    """Commit all shards of the plan, by the ids of their cards, to the index as one version."""
+    found = [read_card(prepared.uri, card) for card in cards]
+    note = {"recipe": spec.fingerprint, "code": code_version(), "catalog": catalog}
+    return seal(prepared.uri, found, note, spec.quality.fingerprint)
+
+
+@task(**TRANSIENT)
+def describe_dataset(ref: DatasetRef, left_out: dict[str, int]) -> Description:
+    """Write the version's report and published metadata; they are found when they are there."""
+    described = describe_version(ref, left_out)
+    for check in described.failed:
+        log.warning("%s: the check of %s failed: %s", ref, check.name, check.found)
+    return described

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from prefect import flow, runtime, task
+from prefect import flow, get_run_logger, runtime, task
 
 from croma.shards.dataset import open_dataset
 from croma.shards.ref import DatasetRef
@@ -34,18 +34,24 @@ def pretrain(name: str, spec: TrainSpec, dataset: DatasetRef, site: Site | None 
 
 
 @task(task_run_name="train-{name}", **TRANSIENT)
-def run_training(name: str, spec: TrainSpec, dataset: DatasetRef, site: Site) -> TrainResult:
-    """Train on Ray and wait; killed and called again, it goes on from the newest checkpoint."""
+def run_training(name: str, spec: TrainSpec, dataset: DatasetRef, site: Site, parent: str | None = None) -> TrainResult:
+    """Train on Ray and wait; killed and called again, it goes on from the newest checkpoint.
+
+    `parent` is the MLflow run below which it is shown.
+    """
     # Loads Ray, which a flow that only builds does not have; torch is loaded where the training is.
     from croma.training import job
 
-    request = training_request(name, spec, dataset, site)
+    request = training_request(name, spec, dataset, site, parent)
     if site.ray.startswith("http"):
-        return job.train_on_cluster(request, site.ray, {"flow_run": str(runtime.flow_run.id)})
+        notes = {"flow_run": str(runtime.flow_run.id)}
+        return job.train_on_cluster(request, site.ray, notes, get_run_logger().info)
     return job.train(request, site.ray or None)
 
 
-def training_request(name: str, spec: TrainSpec, dataset: DatasetRef, site: Site) -> "TrainRequest":
+def training_request(
+    name: str, spec: TrainSpec, dataset: DatasetRef, site: Site, parent: str | None = None
+) -> "TrainRequest":
     """What is asked of the one who trains; names the version when `dataset` means the newest."""
     from croma.training.job import TrainRequest
 
@@ -57,4 +63,5 @@ def training_request(name: str, spec: TrainSpec, dataset: DatasetRef, site: Site
         root=site.root,
         tracking=tracker.uri,
         artifacts=tracker.artifacts,
+        parent=parent,
     )

@@ -1,35 +1,68 @@
 """What a person sees of a run in the Prefect UI: artifacts in Markdown and tables."""
 
+import logging
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 
+from croma import storage
 from croma.shards import ledger
 from croma.shards.dataset import open_dataset
 from croma.shards.ref import DatasetRef
 from croma.training.spec import TrainResult
+from flows.site import Site
 
 if TYPE_CHECKING:
     # Each image has one wing.
+    from croma.building.describe import Description
     from croma.building.prepare import Prepared, Survey
     from croma.evaluation.scores import Scorecard
 
+log = logging.getLogger(__name__)
 
-def publish_dataset(prepared: "Prepared", ref: DatasetRef) -> None:
-    """What was built, and what was not and why."""
+DATASETS = "datasets"
+"""The MLflow experiment with a run for each version of each dataset."""
+
+
+def publish_dataset(prepared: "Prepared", ref: DatasetRef, described: "Description") -> None:
+    """What was built, what was not and why, what the checks say, and where the report is."""
     name = _key(ref.uri)
     rows = [[part or "all", count] for part, count in _counts(ref)]
     create_markdown_artifact(
         key=f"dataset-{name}",
         description=f"Dataset {ref}",
-        markdown=f"## {ref}\n\n{_markdown(['split', 'chips'], rows)}\n\n{_survey(prepared.survey)}",
+        markdown="\n\n".join(
+            [f"## {ref}", _markdown(["split", "chips"], rows), _checks(described), _survey(prepared.survey)]
+        ),
+    )
+    create_link_artifact(
+        key=f"report-{name}", description=f"Report of {ref}", link_text=str(ref), link=_link(described.report)
     )
     refused = [
         {"reason": reason, "pairs": count, "when": "cut"} for reason, count in ledger.counts(ref.uri).most_common()
     ]
     refused += [{"reason": r, "pairs": n, "when": "planned"} for r, n in prepared.survey.left_out.items()]
     create_table_artifact(key=f"refused-{name}", description=f"Refused, {ref}", table=refused)
+
+
+def log_dataset(ref: DatasetRef, described: "Description", site: Site) -> None:
+    """Log the report to MLflow, in the experiment `datasets`, once a version. An image without MLflow only says so."""
+    if find_spec("mlflow") is None:
+        log.info("%s: MLflow is not installed here; the report is at %s", ref, described.report)
+        return
+    # A second to import, and only some images have it.
+    from croma.tracking import open_run, read_runs
+
+    tags = {"croma.kind": "dataset", "croma.dataset": str(ref)}
+    if read_runs(site.tracker, DATASETS, tags):
+        return
+    with open_run(site.tracker, DATASETS, str(ref).rstrip("/").rpartition("/")[2], tags=tags) as run:
+        run.params({check.name: check.verdict for check in described.checks})
+        run.metrics({f"chips/{split}": count for split, count in _counts(ref)}, step=ref.version or 0)
+        for name in ("report.html", "README.md", "croissant.json", "collection.json"):
+            run.text(name, storage.read(storage.join(described.folder, name)).decode())
 
 
 def publish_training(result: TrainResult) -> None:
@@ -57,6 +90,18 @@ def publish_scores(name: str, scorecard: "Scorecard") -> None:
 def _counts(ref: DatasetRef) -> list[tuple[str, int]]:
     splits = open_dataset(ref).rows["split"].value_counts().to_pylist()
     return sorted((row["values"], row["counts"]) for row in splits)
+
+
+def _checks(described: "Description") -> str:
+    return _markdown(
+        ["check", "verdict", "found"], [[check.name, check.verdict, check.found] for check in described.checks]
+    )
+
+
+def _link(address: str) -> str:
+    """An address that a browser may open."""
+    path = storage.local_path(address)
+    return address if path is None else path.resolve().as_uri()
 
 
 def _survey(survey: "Survey") -> str:

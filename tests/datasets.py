@@ -17,13 +17,15 @@ from croma.shards.writer import write_shard
 from tests.conftest import random_chip
 
 
-def write_dataset(root: str, size: int = 24, shards: int = 3, per_shard: int = 8, name: str = "noise") -> str:
-    """A dataset of noise with a train split only, at version 1. Returns its address."""
+def write_dataset(
+    root: str, size: int = 24, shards: int = 3, per_shard: int = 8, name: str = "noise", first: int = 0
+) -> str:
+    """A dataset of noise with a train split only, at version 1, its shards numbered from `first`. Its address."""
     uri = storage.join(root, "datasets", name)
     sources = ("sentinel-1-rtc", "sentinel-2-l2a")
     write_header(uri, Header(format=1, name=name, chip_size=size, label=False, sources=sources))
     cards = []
-    for number in range(shards):
+    for number in range(first, first + shards):
         chips = [random_chip(number * per_shard + i, size) for i in range(per_shard)]
         cards.append(_store(uri, f"shard-{number}", chips, ChipLayout(size=size, label=False)))
     index.commit(uri, cards, {})

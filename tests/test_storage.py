@@ -1,4 +1,5 @@
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -57,6 +58,29 @@ def test_files_travel_whole(root: str, tmp_path: Path) -> None:
     storage.upload(source, storage.join(root, "big"))
     storage.download(storage.join(root, "big"), target)
     assert target.read_bytes() == source.read_bytes()
+
+
+def test_a_walk_finds_every_file_with_its_size_and_time(root: str) -> None:
+    assert storage.walk(storage.join(root, "a")) == []
+    before = time.time() - 5
+    for name, content in {"a/x": b"1", "a/b/y": b"22", "a/b/.z.0a.tmp": b"333", "ab/w": b"4"}.items():
+        storage.write(storage.join(root, name), content)
+    found = storage.walk(storage.join(root, "a"))
+    assert [(entry.address, entry.size) for entry in found] == [
+        (storage.join(root, name), size) for name, size in (("a/b/.z.0a.tmp", 3), ("a/b/y", 2), ("a/x", 1))
+    ]
+    for entry in found:
+        assert before < entry.modified < time.time() + 5
+        assert storage.modified(entry.address) == pytest.approx(entry.modified, abs=1)
+    with pytest.raises(FileNotFoundError):
+        storage.modified(storage.join(root, "nothing"))
+
+
+def test_only_empty_folders_are_pruned(tmp_path: Path) -> None:
+    (tmp_path / "empty" / "in" / "empty").mkdir(parents=True)
+    storage.write(str(tmp_path / "full" / "x"), b"1")
+    storage.prune(str(tmp_path))
+    assert [path.name for path in sorted(tmp_path.rglob("*"))] == ["full", "x"]
 
 
 def test_failed_download_leaves_nothing(root: str, tmp_path: Path) -> None:

@@ -116,7 +116,7 @@ class Order:
         runs, bounds, cuts = self._windows(epoch)
         members = _spread(self.runs, runs[cuts[number] : cuts[number + 1]])
         layers = _deal(self.places[members], self._hash(self.places[members], epoch, 2))
-        ranked = np.lexsort((self._hash(members, epoch, 3), layers))
+        ranked = _sorted_by(layers, self._hash(members, epoch, 3))
         members, layers = members[ranked], layers[ranked]
         return self._part_neighbours(members, layers, epoch * self.chips + int(bounds[number]))
 
@@ -162,12 +162,20 @@ def _spread(bounds: Integers, runs: Integers) -> Integers:
     return np.repeat(bounds[runs] - before, lengths) + np.arange(lengths.sum())
 
 
+def _sorted_by(layers: Integers, words: _Words) -> Integers:
+    """Positions by layer, and by word inside it. Words are all different, so both sorts may be the fast ones."""
+    by_word = np.argsort(words)
+    narrow = layers.astype(np.uint16) if layers.max() < 2**16 else layers
+    found: Integers = by_word[np.argsort(narrow[by_word], kind="stable")]
+    return found
+
+
 def _deal(places: Integers, starts: _Words) -> Integers:
     """A layer for every chip so that no layer has two chips of a place, and layers are about equally long.
 
     `starts` has a random word of its place for every chip: with which layer the place begins.
     """
-    grouped = np.argsort(places, kind="stable")
+    grouped = np.argsort((places << 32) | np.arange(len(places)))  # stable, and three times as fast as a stable sort
     first = np.flatnonzero(np.diff(places[grouped], prepend=places[grouped[0]] - 1))
     counts = np.diff(np.append(first, len(places)))
     turn = np.empty(len(places), np.int64)

@@ -66,6 +66,8 @@ def _finished(plan: ShardPlan, root: str, verify: bool) -> ShardCard | None:
     """The card of a shard that is there and whole."""
     try:
         card = read_card(root, plan.id)
+        # Written again before it is relied on, so that a vacuum sees that it is wanted.
+        storage.write(card_address(root, plan.id), card.to_json())
         if not card.samples:
             return card
         address = shard_address(root, card.split, card.id)

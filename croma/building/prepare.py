@@ -9,6 +9,7 @@ from pathlib import Path
 
 from croma import storage
 from croma.building import book
+from croma.building.doubts import settle_doubts
 from croma.building.estimate import Estimate, estimate
 from croma.building.gather import gather
 from croma.building.plan import Plan, make_plan
@@ -16,6 +17,7 @@ from croma.building.shard_plan import ShardPlan
 from croma.building.spec import BuildSpec
 from croma.building.where import sites
 from croma.catalog.dialects import address_of, dialect_for
+from croma.catalog.scene import Refusal
 from croma.catalog.signing import default_signer
 from croma.document import Document
 from croma.shards import index, ledger
@@ -66,7 +68,7 @@ def prepare(spec: BuildSpec, catalog: str, uri: str) -> Prepared:
         InputError: the catalog or the recipe is wrong, nothing matches, or the dataset at `uri` is another one.
         TransientError: the catalog or the storage does not answer.
     """
-    plan, survey = _plan(spec, catalog, uri)
+    plan, survey = _plan(spec, catalog, uri, look=True)
     write_header(uri, header(spec))
     address, ids = book.store(plan.book, storage.join(uri, "plans")) if len(plan.shards) else ("", ())
     return Prepared(uri=uri, plan=address, shards=ids, survey=survey)
@@ -81,7 +83,7 @@ def survey(spec: BuildSpec, catalog: str, uri: str, picture: Path | None = None)
         uri: of the dataset.
         picture: where a map of the planned chips goes; nothing is drawn where none are planned.
     """
-    plan, summary = _plan(spec, catalog, uri)
+    plan, summary = _plan(spec, catalog, uri, look=False)
     if picture is not None and summary.shards:
         # Loads matplotlib, which filling does without.
         from croma.building.plan_map import draw
@@ -102,14 +104,19 @@ def header(spec: BuildSpec) -> Header:
     return Header(format=FORMAT, name=spec.name, chip_size=spec.chip_size, label=bool(spec.labels), sources=sources)
 
 
-def _plan(spec: BuildSpec, catalog: str, uri: str) -> tuple[Plan, Survey]:
+def _plan(spec: BuildSpec, catalog: str, uri: str, look: bool) -> tuple[Plan, Survey]:
+    """With `look`, scenes are read whose items contradict themselves about their offset."""
     address = address_of(catalog)
     found = gather(spec, address, dialect_for(address))
     chips = index.known_chips(uri)
     refused = ledger.known_refusals(uri, spec.quality.fingerprint)
     where = sites(spec, found.layer, default_signer())
-    plan = make_plan(spec, found.optical, found.radar, found.labels, chips | refused, where)
-    reasons = [(refusal.reason, f"{refusal.scene}: {refusal.detail}") for refusal in found.refused + plan.refused]
+    optical, unsettled = found.optical, list[Refusal]()
+    if look:
+        optical, unsettled = settle_doubts(optical, spec.pair.max_scene_cloud, default_signer())
+    plan = make_plan(spec, optical, found.radar, found.labels, chips | refused, where)
+    unused = (*found.refused, *unsettled, *plan.refused)
+    reasons = [(refusal.reason, f"{refusal.scene}: {refusal.detail}") for refusal in unused]
     places = [(place.reason, f"{place.cell}: {place.detail}") for place in plan.rejections]
     summary = Survey(
         uri=uri,

@@ -238,6 +238,12 @@ def address_of(catalog: str) -> str:
     return catalog
 
 
+def catalog_name(catalog: str) -> str:
+    """What a catalog is called in provenance: its host, or the name of its file. Holds no credential."""
+    address = address_of(catalog)
+    return (urlsplit(address).hostname or "") if not is_snapshot(address) else address.rstrip("/").rpartition("/")[2]
+
+
 def dialect_for(address: str, name: str | None = None) -> Dialect:
     """The dialect called `name`; without a name, the one that the host of `address` speaks, else `GENERIC`.
 

@@ -82,9 +82,17 @@ def offset(properties: Json, number: float | None, assets: list[Json]) -> tuple[
 
 def assume_baseline(scene: Scene, number: float) -> Scene:
     """An optical scene whose item does not state its processing baseline, with the one that is assumed."""
-    shift = boa_offset(number)
-    assets = {k: a if k == MASK else a.model_copy(update={"offset": shift}) for k, a in scene.assets.items()}
-    return scene.model_copy(update={"baseline": number, "assets": assets})
+    return _shifted(scene, boa_offset(number)).model_copy(update={"baseline": number})
+
+
+def settle_offset(scene: Scene, left_in: bool) -> Scene:
+    """An optical scene whose item contradicts itself about the offset, once it is known whether it is in the files."""
+    return _shifted(scene, BOA_OFFSET if left_in else 0.0).model_copy(update={"offset_in_doubt": False})
+
+
+def _shifted(scene: Scene, offset: float) -> Scene:
+    assets = {k: a if k == MASK else a.model_copy(update={"offset": offset}) for k, a in scene.assets.items()}
+    return scene.model_copy(update={"assets": assets})
 
 
 def epsg(properties: Json, assets: list[Json]) -> int | None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,7 +12,7 @@ from croma import storage
 from croma.cli import show
 from croma.errors import ContractError, InputError
 from croma.recipes.recipe import Recipe, load_recipe, recipe_names
-from croma.shards import index
+from croma.recipes.sweep import load_sweep
 from croma.shards.dataset import open_dataset
 from croma.shards.reader import verify as find_faults
 from croma.shards.ref import DatasetRef
@@ -65,12 +66,17 @@ def inspect(
     dataset: DatasetName,
     verify: Annotated[bool, typer.Option(help="Read every shard and compare checksums.")] = False,
     versions: Annotated[bool, typer.Option(help="List the history.")] = False,
+    report: Annotated[bool, typer.Option(help="Write its report and metadata, unless they are there.")] = False,
 ) -> None:
     """Show what a dataset version is."""
     opened = open_dataset(_ref(dataset, Site.load()))
     show.dataset(opened)
     if versions:
-        show.versions(index.versions(opened.ref.uri))
+        show.versions(opened.ref.uri)
+    if report:
+        from croma.building.describe import describe_version
+
+        show.description(describe_version(opened.ref))
     if verify:
         faults = find_faults(opened)
         if faults:
@@ -104,6 +110,24 @@ def layouts() -> None:
 
 
 @app.command()
+def vacuum(
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="A name in storage or an address.")],
+    days: Annotated[float, typer.Option(min=0, help="Leave alone what is younger; builds may need it.")] = 7,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove it; without, it is only listed.")] = False,
+) -> None:
+    """Remove what no version of a dataset needs: leftovers of builds that were killed, overtaken or refused."""
+    from croma.building.vacuum import find_waste, remove_waste
+
+    ref, age = _ref(dataset, Site.load()), timedelta(days=days)
+    if ref.version is not None:
+        raise InputError(f"dataset {dataset}: all versions are kept, so name none: {ref.uri}")
+    waste = find_waste(ref.uri, age)
+    if yes:
+        waste = remove_waste(ref.uri, waste, age)
+    show.waste(waste, removed=yes)
+
+
+@app.command()
 def pretrain(
     recipe: RecipeName,
     dataset: Annotated[str, typer.Option(help="Dataset version to learn from; the newest of the recipe's.")] = "",
@@ -114,6 +138,21 @@ def pretrain(
     from flows.pretrain import pretrain as flow
 
     show.training(flow(loaded.name, loaded.pretrain, ref, site))
+
+
+@app.command()
+def sweep(
+    sweep: Annotated[str, typer.Argument(metavar="SWEEP", help="A YAML file, or the name of one that comes along.")],
+    dataset: Annotated[str, typer.Option(help="Dataset version to learn from; the newest of the recipe's.")] = "",
+) -> None:
+    """Pretrain a recipe with several learning rates, nested below one MLflow run; begun again it goes on."""
+    plan = load_sweep(sweep)
+    recipe, site = load_recipe(plan.recipe), _site()
+    ref = open_dataset(_ref(dataset or recipe.dataset.name, site)).ref
+    from croma.training.sweep import shortened
+    from flows.sweep import sweep as flow
+
+    show.sweep(flow(plan.name, shortened(recipe.pretrain, plan.steps), plan.rates, ref, site))
 
 
 @app.command()
@@ -185,9 +224,9 @@ def schema(site: Annotated[bool, typer.Option(help="Of the site's variables inst
 
 @app.command()
 def recipes() -> None:
-    """List the recipes that come along."""
-    for name in recipe_names():
-        show.out.print(name)
+    """List the recipes that come along, and the sweeps."""
+    for line in (*recipe_names(), *(f"{name}  (croma sweep)" for name in recipe_names("sweeps"))):
+        show.out.print(line)
 
 
 @app.command()

@@ -8,16 +8,19 @@ import pyarrow.compute as pc
 from rich.console import Console
 from rich.table import Table
 
+from croma import storage
+from croma.building.describe import Description
 from croma.building.estimate import Estimate
 from croma.building.prepare import Survey
 from croma.building.prices import Prices
+from croma.building.vacuum import Waste
 from croma.chip import SPLITS
 from croma.evaluation.scores import Score, Scorecard
 from croma.sensors import SENTINEL_1_RTC, SENTINEL_2_L2A, Role
-from croma.shards import ledger
+from croma.shards import index, ledger
 from croma.shards.dataset import Dataset, open_dataset
-from croma.shards.delta import Version
 from croma.training.spec import TrainResult
+from croma.training.sweep import SweepResult
 from flows.site import Site
 
 if TYPE_CHECKING:
@@ -33,7 +36,8 @@ def table(rows: Iterable[Sequence[object]], *headings: str) -> None:
     """Print rows under headings."""
     grid = Table(box=None, pad_edge=False, header_style="bold")
     for heading in headings:
-        grid.add_column(heading, no_wrap=True, overflow="fold")
+        # Where the terminal is narrow the last column is folded, and no other one is cut.
+        grid.add_column(heading, no_wrap=heading != headings[-1], overflow="fold")
     for row in rows:
         grid.add_row(*(str(value) for value in row))
     out.print(grid)
@@ -81,13 +85,29 @@ def imported(opened: Dataset) -> None:
         out.print(f"left out: {count} {reason} (see the ledger)")
 
 
-def versions(history: Iterable[Version]) -> None:
-    """Print the history of a dataset."""
-    rows = [
-        (v.number, f"{v.time:%Y-%m-%d %H:%M}", v.added, ", ".join(f"{k}={n}" for k, n in v.note.items()))
-        for v in history
-    ]
-    table(rows, "version", "committed (UTC)", "chips added", "note")
+def versions(uri: str) -> None:
+    """Print the history of a dataset, newest last; each version holds the chips of all before it."""
+    rows, chips = [], 0
+    for version in index.versions(uri):
+        chips += version.added
+        described = storage.exists(storage.join(uri, "versions", str(version.number), "report.html"))
+        rows.append(
+            (
+                version.number,
+                f"{version.time:%Y-%m-%d %H:%M}",
+                f"+{version.added:,}",
+                f"{chips:,}",
+                "yes" if described else "no",
+                ", ".join(f"{name} {value}" for name, value in version.note.items()),
+            )
+        )
+    table(rows, "version", "committed (UTC)", "added", "chips", "report", "made by")
+
+
+def description(described: Description) -> None:
+    """Print what the checks of a version say, and where its report and metadata are."""
+    table([(check.name, check.verdict, check.found) for check in described.checks], "check", "verdict", "found")
+    facts([("report", described.report), ("metadata", described.folder)])
 
 
 def _radar_bands(opened: Dataset) -> str:
@@ -123,6 +143,24 @@ def _times(opened: Dataset) -> list[tuple[str, object]]:
 def _gap(part: object) -> str:
     gaps = pc.drop_null(pc.abs(part["gap_hours"]))  # type: ignore[index]
     return f"{pc.quantile(gaps, 0.5)[0].as_py():.1f} h" if len(gaps) else "-"
+
+
+def waste(found: Sequence[Waste], removed: bool) -> None:
+    """Print what no version needs, by kind, with the largest of each."""
+    if not found:
+        out.print("nothing removed: every file is needed, or too young to tell")
+        return
+    kinds = {one.kind: [each for each in found if each.kind == one.kind] for one in found}
+    entries = {kind: [entry for each in each_kind for entry in each.entries] for kind, each_kind in kinds.items()}
+    table(
+        [
+            (kind, len(of), _size(sum(e.size for e in of)), max(of, key=lambda entry: entry.size).address)
+            for kind, of in entries.items()
+        ],
+        *("kind", "files", "size", "the largest"),
+    )
+    total = _size(sum(entry.size for of in entries.values() for entry in of))
+    out.print(f"removed {total}" if removed else f"{total} could go; nothing is removed without --yes")
 
 
 def plan(survey: Survey, prices: Prices) -> None:
@@ -180,6 +218,13 @@ def training(result: TrainResult) -> None:
             ("weights", result.weights),
         ]
     )
+
+
+def sweep(result: SweepResult) -> None:
+    """Print what came of each learning rate, and the best one."""
+    rows = [(f"{t.rate:g}", f"{t.loss:.4f}" if t.loss is not None else "-", t.run or t.problem) for t in result.trials]
+    table(rows, "learning rate", "loss", "run")
+    out.print(f"best: {result.best.rate:g}" if result.best else "none came to its end")
 
 
 def scores(card: Scorecard) -> None:

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from croma.errors import InputError
 from croma.evaluation.bench import Bench, Outcome
-from croma.evaluation.classes import names_of
 from croma.evaluation.embed import embed
 from croma.evaluation.encoders import Encoder
 from croma.evaluation.labels import Labelled, hash_ranks
@@ -23,6 +22,7 @@ from croma.evaluation.metrics import Floats
 from croma.evaluation.segmentation import at_shares, score_head, train_head
 from croma.evaluation.spec import Change, Segmentation
 from croma.sensors import Modality
+from croma.shards.classes import names_of
 
 CHANGED = 2
 """Code of pixels that changed; 1 is of those that did not."""
@@ -38,7 +38,7 @@ def measure(bench: Bench, encoder: Encoder, modality: Modality, spec: Change) ->
     splits = bench.spec.splits
     parts = ((bench.task.fit, splits.fit), (bench.task.select, splits.select), (bench.task.score, splits.score))
     fit, select, score = (_maps(bench, encoder, modality, part, split, spec) for part, split in parts)
-    seen = {CODES[number] for number in fit.labels.unique().tolist() if number >= 0}
+    seen = {CODES[number] for number in np.unique(fit.labels.numpy()).tolist() if number >= 0}
     names = names_of(bench.dataset.header, CODES)
     if seen != set(CODES):
         raise InputError(f"dataset {bench.dataset.ref}: the pairs of split {splits.fit} have no pixel of both {names}")

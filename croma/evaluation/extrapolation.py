@@ -5,12 +5,12 @@ ALiBi has no learnt positions, so encoders take any size; this measures what it 
 
 from croma.errors import InputError
 from croma.evaluation.bench import Bench, Outcome
-from croma.evaluation.classes import names_of
 from croma.evaluation.encoders import Encoder
 from croma.evaluation.maps import load_maps, pixel_codes
 from croma.evaluation.segmentation import score_head, train_head
 from croma.evaluation.spec import Extrapolation
 from croma.sensors import Modality
+from croma.shards.classes import names_of
 
 
 def measure(bench: Bench, encoder: Encoder, modality: Modality, spec: Extrapolation) -> Outcome:

@@ -20,7 +20,6 @@ from croma.batches.batch import Batch
 from croma.batches.spec import Augmentation
 from croma.errors import InputError
 from croma.evaluation.bench import Bench, Outcome
-from croma.evaluation.classes import names_of
 from croma.evaluation.embed import read_batches
 from croma.evaluation.encoders import Network
 from croma.evaluation.finetune import layer_rates, on_device
@@ -31,6 +30,7 @@ from croma.evaluation.modalities import patches
 from croma.evaluation.segmentation import at_shares, make_head, outcome_of
 from croma.evaluation.spec import FineTuneSegmentation, Segmentation
 from croma.sensors import Modality
+from croma.shards.classes import names_of
 from croma.shards.reader import read_chips
 
 

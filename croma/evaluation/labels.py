@@ -13,9 +13,9 @@ from torch import Tensor
 
 from croma.chip import Split
 from croma.errors import InputError
-from croma.evaluation.classes import names_of
 from croma.evaluation.modalities import sensors_of
 from croma.evaluation.spec import DominantClass, EvalSpec, PresentClasses, Target
+from croma.shards.classes import names_of
 from croma.shards.dataset import Dataset
 
 UNLABELLED = "unlabelled"

@@ -55,18 +55,16 @@ def _pairs(bench: Bench) -> Figure:
     part, chosen = bench.task.score, _chosen(bench)
     label = part.labels if part.labels.ndim == 1 else part.labels.int().argmax(1)
     planes = list(read_chips(bench.dataset, part.rows.take(chosen).to_pylist()))
-    optical, radar = figures.natural_colour, figures.radar_colour
-    if bench.dataset.header.normalised:
-        optical, radar = _as_normalised, _as_normalised
+    normalised = bench.dataset.header.normalised
     return figures.gallery(
-        [optical(chip["s2_10m"]) for chip in planes],
-        [radar(chip["s1"]) for chip in planes],
+        [_as_normalised(chip["s2_10m"]) if normalised else figures.natural_colour(chip["s2_10m"]) for chip in planes],
+        [_as_normalised(chip["s1"]) if normalised else figures.radar_colour(chip["s1"]) for chip in planes],
         [bench.task.classes[int(label[row])] for row in chosen],
     )
 
 
 def _as_normalised(stored: npt.NDArray[Any]) -> figures.Image:
-    return figures.from_normalised(stored.astype(np.float32) / 256)
+    return figures.from_normalised(np.asarray(stored / 256, np.float32))
 
 
 def _reconstructions(bench: Bench, source: Source, model: Croma, decoder: Decoder, task: Reconstruction) -> Figure:

@@ -59,11 +59,8 @@ def measure(bench: Bench, encoder: Encoder, modality: Modality, protocol: Protoc
             return extrapolation.measure(bench, encoder, modality, protocol)
         case Change():
             return change.measure(bench, encoder, modality, protocol)
-        case FineTune():
-            return finetune.measure(bench, encoder, modality, protocol) if isinstance(encoder, Network) else None
-        case FineTuneSegmentation():
-            tunable = isinstance(encoder, Network)
-            return finetune_segmentation.measure(bench, encoder, modality, protocol) if tunable else None
+        case FineTune() | FineTuneSegmentation():
+            return _fine_tune(bench, encoder, modality, protocol) if isinstance(encoder, Network) else None
         case _:
             predict = _PROBES[protocol.kind]
             share = 1.0 if isinstance(protocol, KMeans) else protocol.share
@@ -72,6 +69,14 @@ def measure(bench: Bench, encoder: Encoder, modality: Modality, protocol: Protoc
                 return predict(with_few(problem, share, seed), protocol, seed)
 
             return measure_probe(bench, encoder, modality, answer)
+
+
+def _fine_tune(
+    bench: Bench, encoder: Network, modality: Modality, protocol: FineTune | FineTuneSegmentation
+) -> Outcome:
+    if isinstance(protocol, FineTuneSegmentation):
+        return finetune_segmentation.measure(bench, encoder, modality, protocol)
+    return finetune.measure(bench, encoder, modality, protocol)
 
 
 def _measure_sparse(bench: Bench, encoder: Encoder, modality: Modality, protocol: Sparse) -> Outcome:

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from croma.evaluation.bench import Bench, Outcome
-from croma.evaluation.classes import names_of
 from croma.evaluation.encoders import Encoder
 from croma.evaluation.labels import few, first, taken
 from croma.evaluation.maps import IGNORED, Maps, confusion_by_block, load_maps, pixel_codes, segmentation_values
@@ -20,6 +19,7 @@ from croma.evaluation.metrics import Floats, from_confusion
 from croma.evaluation.spec import Segmentation
 from croma.model.patches import unpatchify
 from croma.sensors import Modality
+from croma.shards.classes import names_of
 
 
 class Head(NamedTuple):

@@ -44,7 +44,7 @@ def suited(spec: EvalSpec, dataset: Dataset) -> tuple[EvalSpec, dict[str, int]]:
     if not kept or not protocols:
         asked = ", ".join(spec.modalities) if not kept else "retrieval, which takes both sensors"
         raise InputError(f"dataset {dataset.ref}: {lacks}, and the recipe asks for {asked} alone")
-    dropped = [m for m in spec.modalities if m not in kept]
+    dropped: list[str] = [m for m in spec.modalities if m not in kept]
     dropped += [protocol.name for protocol in spec.protocols if protocol not in protocols]
     notes = {f"{name}/{lacks}": dataset.rows.num_rows for name in dropped}
     return spec.model_copy(update={"modalities": kept, "protocols": protocols}), notes

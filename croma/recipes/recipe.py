@@ -2,7 +2,7 @@
 
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from pydantic import Field
 
@@ -11,6 +11,8 @@ from croma.document import Document
 from croma.errors import InputError
 from croma.evaluation.spec import EvalSpec
 from croma.training.spec import TrainSpec
+
+Kind = TypeVar("Kind", bound=Document)
 
 
 class Recipe(Document):
@@ -23,10 +25,10 @@ class Recipe(Document):
     evaluate: EvalSpec
 
 
-def recipe_names() -> list[str]:
-    """Recipes that come with the package."""
-    folder = files("croma.recipes")
-    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+def recipe_names(folder: str = "") -> list[str]:
+    """Recipes that come with the package; of `compare`, the comparisons."""
+    entries = files("croma.recipes").joinpath(folder).iterdir()
+    return sorted(entry.name.removesuffix(".yaml") for entry in entries if entry.name.endswith(".yaml"))
 
 
 def load_recipe(name: str) -> Recipe:
@@ -35,9 +37,15 @@ def load_recipe(name: str) -> Recipe:
     Raises:
         InputError: there is none, or it is wrong: every problem with its path.
     """
+    return load(Recipe, name)
+
+
+def load(kind: type[Kind], name: str, folder: str = "") -> Kind:
+    """A document of a kind, see `load_recipe`; `folder` is where those lie that come with the package."""
     path = Path(name)
     if path.suffix in (".yaml", ".yml") or path.exists():
-        return Recipe.from_yaml(path)
-    if name in recipe_names():
-        return Recipe.from_yaml(Path(str(files("croma.recipes").joinpath(f"{name}.yaml"))))
-    raise InputError(f"recipe {name}: no such file, and no recipe of that name; there are {', '.join(recipe_names())}")
+        return kind.from_yaml(path)
+    known = recipe_names(folder)
+    if name in known:
+        return kind.from_yaml(Path(str(files("croma.recipes").joinpath(folder, f"{name}.yaml"))))
+    raise InputError(f"recipe {name}: no such file, and no recipe of that name; there are {', '.join(known)}")

@@ -3,7 +3,7 @@
 The card is written after its shard, so a card says that its shard is whole.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple, Self, TypeVar
 
@@ -159,6 +159,19 @@ def merge_statistics(cards: Iterable[ShardCard]) -> dict[Role, BandStatistics]:
         for role, statistics in card.statistics.items():
             merged[role] = merged[role].merge(statistics) if role in merged else statistics
     return merged
+
+
+def percentiles(role: Role, statistics: BandStatistics, shares: Sequence[float]) -> tuple[tuple[float, ...], ...]:
+    """By band, the values below which these shares of the pixels lie; 0 where nothing was measured.
+
+    Exact to a bin of the histogram. Pixels beyond its ends count as being in its first or last bin.
+    """
+    edges, found = bin_edges(role), []
+    for low, high, histogram in zip(statistics.minimum, statistics.maximum, statistics.histogram, strict=True):
+        below = np.concatenate(([0], np.cumsum(histogram)))
+        values = np.interp(np.asarray(shares) * below[-1], below, edges)
+        found.append(tuple(np.clip(values, low, high).tolist()) if below[-1] else (0.0,) * len(shares))
+    return tuple(found)
 
 
 def _add(a: tuple[Number, ...], b: tuple[Number, ...]) -> tuple[Number, ...]:

@@ -2,13 +2,15 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
+from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from deltalake import CommitProperties, DeltaTable, write_deltalake
+import pyarrow.parquet as pq
+from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from croma import storage
@@ -16,6 +18,9 @@ from croma.errors import InputError, TransientError
 
 ATTEMPTS = 50
 """How often a commit is tried when others commit at the same time."""
+
+_KEEP = PostCommitHookProperties(cleanup_expired_logs=False)
+"""Every version stays. Delta's own rule is to forget those older than a month at each hundredth commit."""
 
 
 class Version(NamedTuple):
@@ -47,7 +52,7 @@ def append(address: str, rows: pa.Table, key: str, note: Mapping[str, str]) -> i
         try:
             # No retries inside: a retry would append blindly to what another has just written.
             properties = CommitProperties(custom_metadata={"croma": content}, max_commit_retries=0)
-            write_deltalake(table, new, mode="append", commit_properties=properties)
+            write_deltalake(table, new, mode="append", commit_properties=properties, post_commithook_properties=_KEEP)
         except CommitFailedError:
             continue
         except (DeltaError, OSError) as error:
@@ -73,6 +78,35 @@ def read(address: str, version: int | None = None, columns: Sequence[str] | None
         return table.to_pyarrow_table(columns=list(columns) if columns else None), int(table.version())
     except (DeltaError, OSError) as error:
         raise TransientError(f"{address}: could not be read: {_said(error)}") from error
+
+
+def needed_files(address: str) -> set[str]:
+    """Names of the data files that any version which can be opened needs, relative to the table.
+
+    Raises:
+        FileNotFoundError: there is no table.
+    """
+    table = _open(address)
+    names = [name for name in storage.list_names(storage.join(address, "_delta_log")) if name.endswith(".json")]
+    try:
+        table.load_as_version(min(int(name.removesuffix(".json")) for name in names))
+    except (DeltaError, OSError) as error:
+        raise TransientError(f"{address}: could not be read: {_said(error)}") from error
+    found = {uri.rpartition("/")[2] for uri in table.file_uris()}
+    for name in names:
+        for line in storage.read(storage.join(address, "_delta_log", name)).splitlines():
+            if added := json.loads(line).get("add"):
+                found.add(unquote(added["path"]))
+    return found
+
+
+def read_files(address: str, names: Iterable[str], columns: Sequence[str]) -> pa.Table:
+    """Columns of some data files, whichever version they belong to."""
+    parts = [
+        pq.read_table(pa.BufferReader(storage.read(storage.join(address, name))), columns=list(columns))
+        for name in sorted(names)
+    ]
+    return pa.concat_tables(parts) if parts else pa.table({name: pa.array([], pa.string()) for name in columns})
 
 
 def exists(address: str) -> bool:

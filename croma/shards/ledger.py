@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
+from datetime import datetime
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -51,6 +52,17 @@ def known_refusals(uri: str, rule: str) -> set[str]:
     rows = delta.read(ledger_address(uri), columns=["chip", "rule", "reason"])[0]
     final = pc.and_(pc.equal(rows["rule"], rule), pc.invert(pc.is_in(rows["reason"], value_set=pa.array(RETRIED))))
     return set(rows.filter(final)["chip"].to_pylist())
+
+
+def refusals(uri: str, before: datetime | None = None) -> pa.Table:
+    """The ledger (`SCHEMA`) as it was before a moment; whole for None."""
+    address = ledger_address(uri)
+    if not delta.exists(address):
+        return SCHEMA.empty_table()
+    version = None
+    if before is not None:
+        version = max((entry.number for entry in delta.history(address) if entry.time < before), default=0)
+    return delta.read(address, version)[0].cast(SCHEMA)
 
 
 def counts(uri: str) -> Counter[str]:

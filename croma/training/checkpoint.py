@@ -149,18 +149,26 @@ class CheckpointStore:
         storage.write(storage.join(folder, "manifest.json"), manifest.to_json())
 
     def _prune(self) -> None:
-        """Remove all but the newest and the best. The manifest goes first, so that no half is taken for a whole."""
+        """Remove all but the newest and the best; what cannot be removed now is removed the next time."""
+        try:
+            superfluous = self._superfluous()
+        except (OSError, TransientError) as error:
+            log.warning("%s: old checkpoints could not be looked for (%s)", self._address, error)
+            return
+        for step in superfluous:
+            try:  # the manifest goes first, so that no half is taken for a whole
+                storage.remove(storage.join(self._folder(step), "manifest.json"))
+                storage.remove(self._folder(step), recursive=True)
+            except (OSError, TransientError) as error:
+                log.warning("%s: could not be removed (%s)", self._folder(step), error)
+
+    def _superfluous(self) -> set[int]:
         found = {step: manifest for step in self._steps() if (manifest := self._manifest(step)) is not None}
         kept = set(sorted(found)[-self._keep :])
         scored = {step: manifest.loss for step, manifest in found.items() if manifest.loss is not None}
         if scored:
             kept.add(min(scored, key=lambda step: scored[step]))
-        for step in set(self._steps()) - kept:
-            try:
-                storage.remove(storage.join(self._folder(step), "manifest.json"))
-                storage.remove(self._folder(step), recursive=True)
-            except (OSError, TransientError) as error:
-                log.warning("%s: could not be removed (%s)", self._folder(step), error)
+        return set(self._steps()) - kept
 
 
 class DamagedError(Exception):

@@ -6,6 +6,7 @@ The one who asks needs no torch. Run on the cluster as `python -m croma.training
 import json
 import logging
 import sys
+from collections.abc import Callable
 
 from croma import cluster, storage
 from croma.document import Document
@@ -28,6 +29,8 @@ class TrainRequest(Document):
     """Address of the MLflow server; None logs nothing."""
     artifacts: str | None = None
     """Where new experiments keep files; None leaves it to the server."""
+    parent: str | None = None
+    """Id of the MLflow run below which this one is shown."""
 
     @property
     def id(self) -> str:
@@ -53,8 +56,13 @@ class TrainRequest(Document):
         return TrainResult.parse(json.loads(storage.read(self.answer_address)), self.answer_address)
 
 
-def train_on_cluster(request: TrainRequest, ray_address: str, notes: dict[str, str] | None = None) -> TrainResult:
-    """Let the cluster at `ray_address` (http://host:8265) train; wait for the result.
+def train_on_cluster(
+    request: TrainRequest,
+    ray_address: str,
+    notes: dict[str, str] | None = None,
+    tell: Callable[[str], None] | None = None,
+) -> TrainResult:
+    """Let the cluster at `ray_address` (http://host:8265) train; wait for the result. `tell` is given its log's lines.
 
     Raises:
         InputError: storage is a folder of this machine, the request has no version, or the data do not suit.
@@ -66,7 +74,7 @@ def train_on_cluster(request: TrainRequest, ray_address: str, notes: dict[str, s
     if request.dataset.version is None:
         raise InputError(f"dataset {request.dataset}: a job needs a version; name one as {request.dataset}@1")
     storage.write(request.address, request.to_json())
-    cluster.run_job(ray_address, request.id, ["python", "-m", "croma.training.job", request.address], notes)
+    cluster.run_job(ray_address, request.id, ["python", "-m", "croma.training.job", request.address], notes, tell)
     return request.answer()
 
 
@@ -86,7 +94,13 @@ def train(request: TrainRequest, ray_address: str | None) -> TrainResult:
 
         tracker = Tracker(uri=request.tracking, artifacts=request.artifacts)
     result = run_training(
-        request.spec, request.dataset, request.root, name=request.name, tracker=tracker, ray_address=ray_address
+        request.spec,
+        request.dataset,
+        request.root,
+        name=request.name,
+        tracker=tracker,
+        parent=request.parent,
+        ray_address=ray_address,
     )
     storage.write(request.answer_address, result.to_json())
     return result

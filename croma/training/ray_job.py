@@ -23,7 +23,7 @@ from ray.train.v2.api.exceptions import TrainingFailedError
 from ray.train.v2.torch.torch_trainer import TorchTrainer
 
 from croma import storage
-from croma.errors import TransientError
+from croma.errors import InputError, TransientError
 from croma.provenance import code_version
 from croma.shards.ref import DatasetRef
 from croma.training.data import TrainingData, open_training_data
@@ -47,6 +47,7 @@ def run_training(
     *,
     name: str,
     tracker: "Tracker | None" = None,
+    parent: str | None = None,
     ray_address: str | None = None,
 ) -> TrainResult:
     """Pretrain `spec` on a dataset version; blocks until it is done.
@@ -59,6 +60,7 @@ def run_training(
         root: of storage; the run is kept in `runs/<id>` below it.
         name: of the experiment.
         tracker: where to log; None logs nothing.
+        parent: id of the MLflow run below which this one is shown.
         ray_address: of a running Ray cluster; None starts one on this machine for the time of the job.
 
     Raises:
@@ -78,9 +80,10 @@ def run_training(
     known = read_result(run)
     if known is not None:
         log.info("%s: trained already", run.id)
+        _nest(tracker, known, parent)
         return known
     began = time.monotonic()
-    with _tracked(run, data, tracker) as (run, tracked), _cluster(spec, ray_address):
+    with _tracked(run, data, tracker, parent) as (run, tracked), _cluster(spec, ray_address):
         trained = _fit(run)
         if trained.step < spec.steps:
             raise TransientError(
@@ -193,18 +196,35 @@ def _reason(error: TrainingFailedError) -> str:
     return lines[-1] if lines else type(error).__name__
 
 
+def _nest(tracker: "Tracker | None", result: TrainResult, parent: str | None) -> None:
+    """Show a finished run below another one, where the tracker has both."""
+    if tracker is None or parent is None or result.tracking is None:
+        return
+    from croma.tracking import nest
+
+    try:
+        nest(tracker, result.tracking, parent)
+    except InputError as error:
+        log.warning("%s: %s", result.run, error)
+
+
 @contextmanager
-def _tracked(run: TrainRun, data: TrainingData, tracker: "Tracker | None") -> Iterator[tuple[TrainRun, "Run | None"]]:
+def _tracked(
+    run: TrainRun, data: TrainingData, tracker: "Tracker | None", parent: str | None
+) -> Iterator[tuple[TrainRun, "Run | None"]]:
     """The MLflow run of this training, the same one however often it is restarted."""
     if tracker is None:
         yield run, None
         return
     # MLflow takes a second to import, and not everybody tracks.
-    from croma.tracking import open_run, read_runs
+    from croma.tracking import nest, open_run, read_runs
 
     known = read_runs(tracker, run.name, {TAG: run.id})
     tags = {TAG: run.id, "croma.kind": "pretraining"}
-    with open_run(tracker, run.name, f"pretrain-{run.id}", tags=tags, run_id=known[0].id if known else None) as tracked:
+    known_id = known[0].id if known else None
+    with open_run(tracker, run.name, f"pretrain-{run.id}", tags=tags, run_id=known_id) as tracked:
+        if parent is not None:
+            nest(tracker, tracked.id, parent)
         tracked.params({**run.spec.model_dump(mode="json"), "dataset": str(data.ref)})
         name = data.ref.uri.rstrip("/").rpartition("/")[2]
         tracked.dataset(name, data.ref.uri, data.ref.version or 0, "training", {"chips": len(data.chips)})

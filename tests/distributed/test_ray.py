@@ -7,16 +7,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 import ray
-import torch
 from ray.util.state import list_actors
 
+from croma.cluster import run_job
 from croma.errors import ContractError
 from croma.evaluation.history import read_history
 from croma.model.weights import load_weights
@@ -25,6 +25,7 @@ from croma.tracking import local_tracker, read_runs
 from croma.training.spec import TrainResult
 from tests.datasets import write_dataset
 from tests.distributed.driver import STEPS, pretrain
+from tests.distributed.runs import assert_same_weights, curve, saved, wait_for
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
 
@@ -42,28 +43,16 @@ def dataset(root: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[None]:
-    ray.init(num_cpus=2, include_dashboard=True, dashboard_host="127.0.0.1")
-    yield
+def cluster() -> Iterator[str]:
+    """The address of the dashboard of a cluster that this process is in."""
+    yield f"http://{ray.init(num_cpus=2, include_dashboard=True, dashboard_host='127.0.0.1').dashboard_url}"
     ray.shutdown()
 
 
 @pytest.fixture(scope="module")
-def straight(cluster: None, root: str, dataset: str) -> TrainResult:
+def straight(cluster: str, root: str, dataset: str) -> TrainResult:
     """A run that nobody disturbed."""
     return pretrain(root, dataset, "straight")
-
-
-def curve(root: str, result: TrainResult) -> dict[int, float]:
-    assert result.tracking is not None
-    history = read_history(local_tracker(Path(root) / "home"), result.tracking, "train/loss")
-    assert len(history) == len(dict(history)), "a step stands twice"
-    return dict(history)
-
-
-def assert_same_weights(one: TrainResult, other: TrainResult) -> None:
-    a, b = (load_weights(Path(result.weights))[0].state_dict() for result in (one, other))
-    assert all(torch.equal(a[name], b[name]) for name in a)
 
 
 def test_a_run_leaves_weights_and_a_record(root: str, dataset: str, straight: TrainResult) -> None:
@@ -90,20 +79,6 @@ def test_a_finished_run_is_found(root: str, dataset: str, straight: TrainResult)
     assert len(read_runs(local_tracker(Path(root) / "home"), "straight")) == 1
 
 
-def saved(root: str, name: str) -> int:
-    """The newest checkpoint of a run so far."""
-    manifests = Path(root).glob(f"runs/{name}-*/checkpoints/*/manifest.json")
-    return max((int(path.parent.name) for path in manifests), default=0)
-
-
-def wait_for(condition: Callable[[], Any], seconds: float = 240) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "it never happened"
-        time.sleep(0.02)
-    return found
-
-
 def worker_pids() -> list[int]:
     alive = [("class_name", "=", "RayTrainWorker"), ("state", "=", "ALIVE")]
     return [actor.pid for actor in list_actors(filters=alive)]
@@ -112,6 +87,17 @@ def worker_pids() -> list[int]:
 def in_background(root: str, dataset: str, name: str, **resources: Any) -> subprocess.Popen[str]:
     words = [sys.executable, "-m", "tests.distributed.driver", root, dataset, name, json.dumps(resources)]
     return subprocess.Popen(words, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True)
+
+
+def test_a_job_tells_its_lines_while_it_runs(cluster: str) -> None:
+    """Every line once, in order, the first before the job is over."""
+    heard: list[tuple[float, str]] = []
+    code = "import time; print('first', flush=True); time.sleep(8); print('a\\nb', flush=True); print('last')"
+    run_job(cluster, "tells", ["python", "-c", code], tell=lambda line: heard.append((time.monotonic(), line)))
+    lines = [line for _, line in heard if line in ("first", "a", "b", "last")]
+    assert lines == ["first", "a", "b", "last"]
+    when = {line: moment for moment, line in heard}
+    assert when["last"] - when["first"] > 4
 
 
 def test_a_killed_worker_changes_nothing(root: str, dataset: str, straight: TrainResult) -> None:
@@ -158,7 +144,7 @@ def stepping(root: str, name: str) -> bool:
     return any(read_history(tracker, run.id, "train/loss") for run in read_runs(tracker, name))
 
 
-def test_an_error_that_would_come_again_ends_the_run(root: str, dataset: str, tmp_path: Path, cluster: None) -> None:
+def test_an_error_that_would_come_again_ends_the_run(root: str, dataset: str, tmp_path: Path, cluster: str) -> None:
     spoiled = str(tmp_path / "spoiled")
     shutil.copytree(dataset, spoiled)
     shard = next(Path(spoiled).glob("shards/train/*.tar"))

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from croma.evaluation.history import read_artifact
 from croma.shards.dataset import open_dataset
 from croma.shards.ref import DatasetRef
+from croma.tracking import local_tracker, read_runs
 from tests.end_to_end.conftest import RECIPE, Run, command, environment
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -42,6 +44,9 @@ def test_whole_way_and_again(croma: Run, stac: str, tmp_path: Path) -> None:
     looked = croma("inspect", "tiny", "--verify", "--versions")
     assert looked.returncode == 0
     assert "every checksum agrees" in looked.stdout
+    check_description(tmp_path)
+    nothing = croma("vacuum", "tiny", "--yes")
+    assert "nothing removed" in nothing.stdout
     damage(next((tmp_path / "storage/datasets/tiny/shards/train").glob("*.tar")))
     damaged = croma("inspect", "tiny@1", "--verify")
     assert damaged.returncode == 1
@@ -53,6 +58,20 @@ def test_whole_way_and_again(croma: Run, stac: str, tmp_path: Path) -> None:
     exported = croma("export", next(iter(weights(tmp_path))), str(tmp_path / "croma.pt"))
     assert exported.returncode == 0, exported.stderr
     assert (tmp_path / "croma.pt").stat().st_size > 100_000
+
+
+def check_description(home: Path) -> None:
+    """The version has its report and metadata, checks found nothing wrong, and both servers know of it, once."""
+    folder = home / "storage/datasets/tiny/versions/1"
+    names = {path.name for path in folder.iterdir()}
+    assert {"report.html", "collection.json", "items.parquet", "croissant.json", "README.md"} <= names
+    found = {check["name"]: check["verdict"] for check in json.loads((folder / "checks.json").read_text())}
+    assert "failed" not in found.values()
+    assert (found["offset"], found["blank"]) == ("passed", "passed")
+    tracker = local_tracker(home)
+    [run] = read_runs(tracker, "datasets", {"croma.kind": "dataset"})
+    assert run.params["offset"] == "passed"
+    assert read_artifact(tracker, run.id, "report.html") == (folder / "report.html").read_bytes()
 
 
 def weights(home: Path) -> list[str]:

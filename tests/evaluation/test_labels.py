@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from croma.errors import InputError
-from croma.evaluation.classes import class_names
 from croma.evaluation.labels import keep, make_task
 from croma.evaluation.spec import EvalSpec, PresentClasses
+from croma.shards.classes import class_names
 from croma.shards.dataset import Dataset, open_dataset
 from tests.evaluation.world import labelled_chip, make_dataset, three_classes
 

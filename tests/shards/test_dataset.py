@@ -9,8 +9,9 @@ import pytest
 from croma import storage
 from croma.chip import SPLITS, Chip, Split
 from croma.errors import ContractError, InputError
+from croma.sensors import Role
 from croma.shards import index
-from croma.shards.card import ChipRow, ShardCard, merge_statistics
+from croma.shards.card import ChipRow, ShardCard, bin_edges, merge_statistics, percentiles
 from croma.shards.dataset import (
     Header,
     card_address,
@@ -131,6 +132,28 @@ def test_statistics_merge_like_one_array(built: str) -> None:
     np.testing.assert_allclose(merged.std, everything.std(1), rtol=1e-9)
     assert [sum(h) for h in merged.histogram] == list(merged.count)
     assert dataset.statistics("train") == dataset.statistics("train") == merge_statistics(dataset.cards("train"))
+
+
+def test_percentiles_of_merged_cards_are_those_of_all_pixels_to_a_bin(built: str) -> None:
+    shares = (0.01, 0.25, 0.5, 0.75, 0.99)
+    chips = [make(n) for n in range(9)]
+    everything: dict[Role, list[np.ndarray]] = {
+        "radar": [chip.radar for chip in chips],
+        "optical": [chip.optical[10] for chip in chips],
+    }
+    for role, pixels in everything.items():
+        merged = merge_statistics(open_dataset(DatasetRef(uri=built)).cards())[role]
+        flat = np.stack(pixels, 1).reshape(len(pixels[0]), -1).astype(float)
+        expected = np.percentile(flat, np.multiply(shares, 100), 1)
+        width = bin_edges(role)[1] - bin_edges(role)[0]
+        np.testing.assert_allclose(percentiles(role, merged, shares), expected.T, atol=width)
+        low, high = percentiles(role, merged, (0.0, 1.0))[0]
+        assert (low, high) == (merged.minimum[0], merged.maximum[0])
+
+
+def test_percentiles_of_nothing_are_zero() -> None:
+    nothing = moments("radar", [np.zeros(0), np.zeros(0)]).statistics()
+    assert percentiles("radar", nothing, (0.1, 0.9)) == ((0.0, 0.0), (0.0, 0.0))
 
 
 def test_flipped_byte_is_found_and_named(root: str, built: str) -> None:

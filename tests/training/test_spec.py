@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,9 @@ import pytest
 from croma import storage
 from croma.batches.order import Order
 from croma.errors import InputError
+from croma.shards import index
+from croma.shards.dataset import card_address, open_dataset, read_card
+from croma.shards.reader import verify
 from croma.shards.ref import DatasetRef
 from croma.training.data import open_training_data
 from croma.training.spec import TrainRun, TrainSpec
@@ -91,6 +95,31 @@ def test_the_fingerprint_is_of_the_pixels_not_of_the_place(tmp_path: Path) -> No
 
     assert fingerprint("a") == fingerprint("b")
     assert fingerprint("a") != fingerprint("c", shards=2)
+
+
+def test_any_version_can_be_trained_on(tmp_path: Path) -> None:
+    """What grows later changes nothing for a version: same chips in the same order, same constants, all readable."""
+    uri = write_dataset(str(tmp_path), shards=2, per_shard=5)
+    first = open_training_data(DatasetRef(uri=uri), make())
+    added = write_dataset(str(tmp_path / "more"), shards=1, per_shard=7, first=100)
+    shutil.copytree(f"{added}/shards", f"{uri}/shards", dirs_exist_ok=True)
+    card = read_card(added, "shard-100")
+    storage.write(card_address(uri, card.id), card.to_json())
+    assert index.commit(uri, [card], {}) == 2
+
+    again = open_training_data(DatasetRef(uri=uri, version=1), make())
+    newest = open_training_data(DatasetRef(uri=uri), make())
+    assert (again.fingerprint, again.scaling, again.chips.ids.tolist()) == (
+        first.fingerprint,
+        first.scaling,
+        first.chips.ids.tolist(),
+    )
+    assert again.order(make()).slice(0, 0, 1).chips.tolist() == first.order(make()).slice(0, 0, 1).chips.tolist()
+    assert len(newest.chips) == 17
+    assert newest.fingerprint != first.fingerprint
+    assert newest.scaling != first.scaling
+    for version in (1, 2):
+        assert verify(open_dataset(DatasetRef(uri=uri, version=version))) == []
 
 
 def test_data_that_do_not_suit_are_refused(tmp_path: Path) -> None:
