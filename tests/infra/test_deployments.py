@@ -46,26 +46,6 @@ def test_overlapping_runs_are_refused_or_queued_as_the_user_says(
     assert shown["build-dataset/on-demand"] == "2, then queue", "what a person asks for waits for its turn"
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(300)
-def test_the_server_refuses_or_queues_a_run_that_overlaps() -> None:
-    from prefect.client.orchestration import get_client
-    from prefect.states import Pending
-    from prefect.testing.utilities import prefect_test_harness
-
-    with prefect_test_harness(server_startup_timeout=120), get_client(sync_client=True) as client:
-        for overlap, ends in (("refuse", "Cancelled"), ("queue", "AwaitingConcurrencySlot")):
-            (nightly,) = [
-                d for d in deployments.plan(FILE, "demo", overlap) if d.name == "nightly" and "build" in d.tags
-            ]
-            list(deployments.register([nightly]))
-            known = client.read_deployment_by_name(nightly.full_name)
-            runs = [client.create_flow_run_from_deployment(known.id) for _ in range(2)]
-            states = [client.set_flow_run_state(run.id, Pending()).state for run in runs]
-            assert [state.name for state in states if state] == ["Pending", ends]
-            client.delete_deployment(known.id)
-
-
 def test_a_flow_that_there_is_not(tmp_path: Path) -> None:
     declared = tmp_path / "prefect.yaml"
     declared.write_text(FILE.read_text().replace("flows.pretrain.pretrain", "flows.pretrain.train"))
