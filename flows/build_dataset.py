@@ -41,9 +41,8 @@ def build_dataset(spec: BuildSpec, site: Site | None = None) -> DatasetRef:
             runner.submit(fill_shards, {"uri": prepared.uri, "plan": prepared.plan, "shards": batch})
             for batch in batches
         ]
-        for future in futures:
-            future.result()
-    ref = seal_dataset(prepared, spec, catalog_name(site.catalog))
+        cards = [card for future in futures for card in future.result()]
+    ref = seal_dataset(prepared, spec, cards, catalog_name(site.catalog))
     described = describe_dataset(ref, prepared.survey.left_out)
     reports.publish_dataset(prepared, ref, described)
     reports.log_dataset(ref, described, site)
@@ -64,20 +63,22 @@ def plan_dataset(spec: BuildSpec, catalog: str, uri: str) -> Prepared:
 
 @task(**TRANSIENT)
 def fill_shards(uri: str, plan: str, shards: list[str]) -> list[str]:
-    """Cut the chips of some planned shards and store them; shards that are there already are left."""
+    """Cut the chips of some planned shards and store them; shards that are there already are left. Ids of the cards."""
+    cards = []
     for shard in shards:
         card = fill(read_plan(plan, shard), uri, default_signer())
         metrics.count(uri, card)
         log.info("shard %s: %d chips, %d refused", card.id, card.samples, len(card.rejections))
-    return shards
+        cards.append(card.id)
+    return cards
 
 
 @task(**TRANSIENT)
-def seal_dataset(prepared: Prepared, spec: BuildSpec, catalog: str) -> DatasetRef:
-    """Commit all shards of the plan to the index as one version."""
-    cards = [read_card(prepared.uri, shard) for shard in prepared.shards]
+def seal_dataset(prepared: Prepared, spec: BuildSpec, cards: list[str], catalog: str) -> DatasetRef:
+    """Commit all shards of the plan, by the ids of their cards, to the index as one version."""
+    found = [read_card(prepared.uri, card) for card in cards]
     note = {"recipe": spec.fingerprint, "code": code_version(), "catalog": catalog}
-    return seal(prepared.uri, cards, note, spec.quality.fingerprint)
+    return seal(prepared.uri, found, note, spec.quality.fingerprint)
 
 
 @task(**TRANSIENT)

@@ -3,14 +3,14 @@
 from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from prefect.automations import AutomationCore
 from prefect.blocks.notifications import SlackWebhook
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
-from prefect.client.schemas.objects import ConcurrencyLimitConfig
+from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
 from prefect.deployments.runner import RunnerDeployment
 from prefect.events.actions import SendNotification
 from prefect.events.schemas.automations import EventTrigger, Posture
@@ -28,8 +28,22 @@ FAILURES = "croma-failures"
 """Name of the automation that tells of failed and crashed runs."""
 
 
-def plan(file: Path, recipe: str) -> list[RunnerDeployment]:
+Overlap = Literal["refuse", "queue"]
+STRATEGIES: dict[Overlap, ConcurrencyLimitStrategy] = {
+    "refuse": ConcurrencyLimitStrategy.CANCEL_NEW,
+    "queue": ConcurrencyLimitStrategy.ENQUEUE,
+}
+"""What Prefect calls it."""
+
+
+def plan(file: Path, recipe: str, overlap: Overlap | None = None) -> list[RunnerDeployment]:
     """The deployments that `file` declares, for a recipe.
+
+    Args:
+        file: in the words of prefect.yaml.
+        recipe: name or file.
+        overlap: what becomes of a scheduled run that begins while the one before it still goes on; by default what
+            the file says (`collision_strategy`).
 
     Raises:
         InputError: the file is missing, or declares a flow that there is not.
@@ -39,21 +53,28 @@ def plan(file: Path, recipe: str) -> list[RunnerDeployment]:
     known = load_recipe(recipe)
     # The whole recipe travels: a worker elsewhere has no file of ours.
     values = {"{recipe}": known.model_dump(mode="json"), "{dataset}": known.dataset.name}
-    return [_deployment(declared, values) for declared in yaml.safe_load(file.read_text())["deployments"]]
+    return [_deployment(declared, values, overlap) for declared in yaml.safe_load(file.read_text())["deployments"]]
 
 
 def describe(planned: Iterable[RunnerDeployment]) -> list[tuple[str, ...]]:
-    """A row for each deployment: name, pool, schedule, runs at once, parameters."""
+    """A row for each deployment: name, pool, schedule, runs at once and what becomes of more, parameters."""
     return [
         (
             deployment.full_name,
             str(deployment.work_pool_name),
             ", ".join(str(getattr(s.schedule, "cron", s.schedule)) for s in deployment.schedules or []) or "-",
-            str(deployment.concurrency_limit),
+            f"{deployment.concurrency_limit}, then {_overlap(deployment)}",
             ", ".join(f"{key}={_brief(value)}" for key, value in (deployment.parameters or {}).items()),
         )
         for deployment in planned
     ]
+
+
+def _overlap(deployment: RunnerDeployment) -> str:
+    options = deployment.concurrency_options
+    return next(
+        (name for name, strategy in STRATEGIES.items() if options and strategy == options.collision_strategy), "queue"
+    )
 
 
 def _brief(value: Any) -> Any:
@@ -61,19 +82,22 @@ def _brief(value: Any) -> Any:
     return value["name"] if isinstance(value, dict) else value
 
 
-def _deployment(declared: Mapping[str, Any], values: Mapping[str, Any]) -> RunnerDeployment:
+def _deployment(declared: Mapping[str, Any], values: Mapping[str, Any], overlap: Overlap | None) -> RunnerDeployment:
     module, _, function = declared["entrypoint"].rpartition(".")
     try:
         flow = getattr(import_module(module), function)
     except (ImportError, AttributeError) as error:
         raise InputError(f"deployment {declared['entrypoint']}: there is no such flow ({error})") from None
+    limit = ConcurrencyLimitConfig(**declared["concurrency_limit"])
+    if overlap and declared.get("schedules"):
+        limit = limit.model_copy(update={"collision_strategy": STRATEGIES[overlap]})
     deployment: RunnerDeployment = flow.to_deployment(
         name=declared["name"],
         description=declared["description"],
         tags=declared["tags"],
         parameters={key: values.get(value, value) for key, value in declared.get("parameters", {}).items()},
         schedules=[_schedule(schedule) for schedule in declared.get("schedules", [])],
-        concurrency_limit=ConcurrencyLimitConfig(**declared["concurrency_limit"]),
+        concurrency_limit=limit,
         work_pool_name=declared["work_pool"]["name"],
         job_variables=declared["work_pool"].get("job_variables", {}),
         version=code_version(),

@@ -2,6 +2,9 @@
 
 A shard is a function of its plan: chips are cut scene by scene on many threads, but written in the plan's order with
 bytes that depend on nothing else. The card is written last, so where a card is, its shard is whole.
+
+Where files could not be read, the shard is a function of its plan and of what is missing, and has an id of its own: of
+two builds that fill one plan at once, one of which was refused a file, neither writes over the other's bytes.
 """
 
 import hashlib
@@ -17,6 +20,7 @@ from croma.building.shard_plan import ShardPlan
 from croma.building.spool import Spool
 from croma.building.statistics import chip_moments, together
 from croma.chip import Chip, Rejection
+from croma.document import digest
 from croma.errors import UnusableError
 from croma.raster.cut import UNREADABLE, Cut, Subject, cut, unreadable
 from croma.raster.read import Signer, Unsigned
@@ -45,7 +49,8 @@ def fill(
     """Cut the chips of `plan`, store them as a shard of the dataset at `root`, and return its card.
 
     A shard that is there already is left as it is: one with a card that has its size (with `verify` also its sha256).
-    Where every pair is refused there is a card and no shard.
+    Where every pair is refused there is a card and no shard. Where files could not be read, the card's id is not the
+    plan's, and the next fill of the plan tries them again.
 
     Raises:
         TransientError: a server of imagery or the storage does not answer; nothing that is visible is half made.
@@ -53,18 +58,18 @@ def fill(
     card = _finished(plan, root, verify)
     if card is None:
         card = _fill(plan, root, signer, threads)
-        storage.write(card_address(root, plan.id), card.to_json())
+        storage.write(card_address(root, card.id), card.to_json())
     return card
 
 
 def _finished(plan: ShardPlan, root: str, verify: bool) -> ShardCard | None:
-    """The card of a shard that is there and whole; none where nothing could be read, for that is tried again."""
+    """The card of a shard that is there and whole."""
     try:
         card = read_card(root, plan.id)
         # Written again before it is relied on, so that a vacuum sees that it is wanted.
         storage.write(card_address(root, plan.id), card.to_json())
         if not card.samples:
-            return None if any(row.reason == UNREADABLE for row in card.rejections) else card
+            return card
         address = shard_address(root, card.split, card.id)
         whole = storage.size(address) == card.bytes
         if whole and verify:
@@ -92,13 +97,20 @@ def _fill(plan: ShardPlan, root: str, signer: Signer, threads: int) -> ShardCard
                     refused[number] = result
                 else:
                     spool.put(number, result.chip)
-        written, heads = NOTHING, spool.heads()
+        written, heads, ledger = NOTHING, spool.heads(), [refused[number] for number in sorted(refused)]
+        shard = _id(plan, ledger)
         if heads:
             path = Path(scratch, "shard.tar")
             written = write_shard(path, spool.chips(), layout)
-            storage.upload(path, shard_address(root, plan.split, plan.id))
+            storage.upload(path, shard_address(root, plan.split, shard))
     statistics = {role: found.statistics() for role, found in counted.items()}
-    return _card(plan, written, heads, statistics, [refused[number] for number in sorted(refused)])
+    return _card(plan, shard, written, heads, statistics, ledger)
+
+
+def _id(plan: ShardPlan, refused: Sequence[Rejection]) -> str:
+    """The plan's id where all files could be read."""
+    missing = [refusal.chip for refusal in refused if refusal.reason == UNREADABLE]
+    return digest([plan.id, *missing]) if missing else plan.id
 
 
 def _count(result: Cut | Rejection) -> dict[Role, Moments]:
@@ -138,6 +150,7 @@ def _cut(plan: ShardPlan, batch: Sequence[int], signer: Signer, pool: Executor) 
 
 def _card(
     plan: ShardPlan,
+    shard: str,
     written: Written,
     chips: Sequence[Chip],
     statistics: dict[Role, BandStatistics],
@@ -146,11 +159,11 @@ def _card(
     rows = []
     for chip, place in zip(chips, written.places, strict=True):
         cell = chip.cell
-        where = {"epsg": cell.epsg, "left": cell.left, "top": cell.top, "split": plan.split, "shard": plan.id}
+        where = {"epsg": cell.epsg, "left": cell.left, "top": cell.top, "split": plan.split, "shard": shard}
         rows.append(ChipRow.model_validate(chip.facts | where | place._asdict()))
     ledger = [RejectionRow(chip=r.chip, cell=str(r.cell), reason=r.reason, detail=r.detail) for r in refused]
     return ShardCard(
-        id=plan.id,
+        id=shard,
         plan=plan.id,
         split=plan.split,
         chip_size=plan.chip_size,

@@ -5,6 +5,7 @@ Plans are kept beside the dataset, so that filling needs only a shard's id, on w
 
 import logging
 from collections import Counter
+from pathlib import Path
 
 from croma import storage
 from croma.building import book
@@ -73,9 +74,22 @@ def prepare(spec: BuildSpec, catalog: str, uri: str) -> Prepared:
     return Prepared(uri=uri, plan=address, shards=ids, survey=survey)
 
 
-def survey(spec: BuildSpec, catalog: str, uri: str) -> Survey:
-    """What `prepare` would plan. Writes nothing and reads no pixel."""
-    return _plan(spec, catalog, uri, look=False)[1]
+def survey(spec: BuildSpec, catalog: str, uri: str, picture: Path | None = None) -> Survey:
+    """What `prepare` would plan. Writes nothing to storage and reads no pixel.
+
+    Args:
+        spec: the dataset.
+        catalog: name or address.
+        uri: of the dataset.
+        picture: where a map of the planned chips goes; nothing is drawn where none are planned.
+    """
+    plan, summary = _plan(spec, catalog, uri, look=False)
+    if picture is not None and summary.shards:
+        # Loads matplotlib, which filling does without.
+        from croma.building.plan_map import draw
+
+        draw(plan.book, spec, picture)
+    return summary
 
 
 def read_plan(plan: str, shard: str) -> ShardPlan:

@@ -38,12 +38,21 @@ DatasetName = Annotated[
 
 
 @app.command()
-def plan(recipe: RecipeName) -> None:
-    """Search and pair without reading a pixel: what a build would make."""
+def plan(
+    recipe: RecipeName,
+    map: Annotated[  # noqa: A002 - the word on the command line
+        Path | None, typer.Option(help="Picture of where the chips lie; by default in the site's home.")
+    ] = None,
+) -> None:
+    """Search and pair without reading a pixel: what a build would make, in numbers and on a map."""
     from croma.building.prepare import survey
 
     spec, site = load_recipe(recipe).dataset, Site.load()
-    show.plan(survey(spec, site.catalog, site.dataset(spec.name)), site.prices)
+    picture = map or site.home / "plans" / f"{spec.name}.png"
+    found = survey(spec, site.catalog, site.dataset(spec.name), picture)
+    show.plan(found, site.prices)
+    if found.shards:
+        show.out.print(f"map: {picture}")
 
 
 @app.command()
@@ -289,6 +298,10 @@ def deploy(
     kubernetes: Annotated[
         Path | None, typer.Option(help="Folder with job-template.yaml and pools.yaml; runs become Jobs.")
     ] = None,
+    overlap: Annotated[
+        Literal["refuse", "queue"] | None,
+        typer.Option(help="A scheduled run that begins while the one before it goes on; by default as the file says."),
+    ] = None,
     dry_run: Annotated[bool, typer.Option(help="Print what would be registered.")] = False,
 ) -> None:
     """Register deployments, pools and schedules with the server of PREFECT_API_URL."""
@@ -297,7 +310,7 @@ def deploy(
     prepare_prefect(Site.load())
     from flows import deployments
 
-    planned = deployments.plan(file, recipe)
+    planned = deployments.plan(file, recipe, overlap)
     if dry_run:
         rows = deployments.describe(planned)
         show.table(rows, "deployment", "pool", "schedule (UTC)", "at once", "parameters")

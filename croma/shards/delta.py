@@ -1,6 +1,7 @@
 """The door to Delta Lake: tables that only grow, by commits that are atomic and never add a row twice."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -55,7 +56,7 @@ def append(address: str, rows: pa.Table, key: str, note: Mapping[str, str]) -> i
         except CommitFailedError:
             continue
         except (DeltaError, OSError) as error:
-            raise TransientError(f"{address}: could not be written: {error}") from error
+            raise TransientError(f"{address}: could not be written: {_said(error)}") from error
         return int(table.version())
     raise TransientError(f"{address}: {ATTEMPTS} commits in a row were overtaken by others; try again")
 
@@ -76,7 +77,7 @@ def read(address: str, version: int | None = None, columns: Sequence[str] | None
             table.load_as_version(version)
         return table.to_pyarrow_table(columns=list(columns) if columns else None), int(table.version())
     except (DeltaError, OSError) as error:
-        raise TransientError(f"{address}: could not be read: {error}") from error
+        raise TransientError(f"{address}: could not be read: {_said(error)}") from error
 
 
 def needed_files(address: str) -> set[str]:
@@ -90,7 +91,7 @@ def needed_files(address: str) -> set[str]:
     try:
         table.load_as_version(min(int(name.removesuffix(".json")) for name in names))
     except (DeltaError, OSError) as error:
-        raise TransientError(f"{address}: could not be read: {error}") from error
+        raise TransientError(f"{address}: could not be read: {_said(error)}") from error
     found = {uri.rpartition("/")[2] for uri in table.file_uris()}
     for name in names:
         for line in storage.read(storage.join(address, "_delta_log", name)).splitlines():
@@ -119,9 +120,15 @@ def history(address: str) -> list[Version]:
 
     Raises:
         FileNotFoundError: there is no table.
+        TransientError: storage failed.
     """
+    table = _open(address)
+    try:
+        entries = table.history()
+    except (DeltaError, OSError) as error:
+        raise TransientError(f"{address}: could not be read: {_said(error)}") from error
     versions = []
-    for entry in _open(address).history():
+    for entry in entries:
         note = json.loads(entry.get("croma", "{}"))
         added = int(note.pop("added", "0"))
         time = datetime.fromtimestamp(entry["timestamp"] / 1000, UTC)
@@ -130,16 +137,26 @@ def history(address: str) -> list[Version]:
 
 
 def _column(table: DeltaTable, key: str) -> pa.Array:
-    return table.to_pyarrow_table(columns=[key]).column(key).combine_chunks()
+    try:
+        return table.to_pyarrow_table(columns=[key]).column(key).combine_chunks()
+    except (DeltaError, OSError) as error:
+        raise TransientError(f"{table.table_uri}: could not be read: {_said(error)}") from error
 
 
 def _create_or_open(address: str, schema: pa.Schema) -> DeltaTable:
     try:
-        return DeltaTable.create(address, schema, mode="ignore", storage_options=storage.delta_options(address))
+        # No retries inside, as in `append`: a first commit whose answer is lost would be made again, as version 1.
+        return DeltaTable.create(
+            address,
+            schema,
+            mode="ignore",
+            storage_options=storage.delta_options(address),
+            commit_properties=CommitProperties(max_commit_retries=0),
+        )
     except CommitFailedError:
         return _open(address)
     except (DeltaError, OSError) as error:
-        raise TransientError(f"{address}: could not be created: {error}") from error
+        raise TransientError(f"{address}: could not be created: {_said(error)}") from error
 
 
 def _open(address: str) -> DeltaTable:
@@ -150,4 +167,9 @@ def _open(address: str) -> DeltaTable:
     except TableNotFoundError as error:
         raise FileNotFoundError(address) from error
     except (DeltaError, OSError) as error:
-        raise TransientError(f"{address}: could not be read: {error}") from error
+        raise TransientError(f"{address}: could not be read: {_said(error)}") from error
+
+
+def _said(error: Exception) -> str:
+    """A vendor's tree of causes, coloured for a terminal, as one line."""
+    return " ".join(re.sub(r"\x1b\[\d*m|↳", "", str(error)).split())[:300]

@@ -25,7 +25,8 @@ SCHEMA = pa.schema(
         pa.field("detail", pa.string(), nullable=False),
     ]
 )
-"""`entry` is chip and shard together; `rule` is the fingerprint of the quality that was asked for."""
+"""`entry` is chip, rule and reason together, so that two builds at once that refuse the same pair, or one that tries it
+again, have refused it once. `rule` is the fingerprint of the quality that was asked for; `shard` refused it first."""
 
 
 def ledger_address(uri: str) -> str:
@@ -36,7 +37,7 @@ def ledger_address(uri: str) -> str:
 def record(uri: str, cards: Iterable[ShardCard], rule: str) -> None:
     """Add what finished shards refused, under the quality with fingerprint `rule`. Nothing is added twice."""
     rows = [
-        {"entry": f"{row.chip} {card.id}", "rule": rule, "shard": card.id, **row.model_dump()}
+        {"entry": f"{row.chip} {rule} {row.reason}", "rule": rule, "shard": card.id, **row.model_dump()}
         for card in cards
         for row in card.rejections
     ]

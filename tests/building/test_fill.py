@@ -1,3 +1,4 @@
+import hashlib
 import tarfile
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from croma import storage
 from croma.building import fill as filling
 from croma.building.fill import fill
 from croma.building.shard_plan import ShardPlan
-from croma.errors import TransientError
+from croma.errors import TransientError, UnusableError
 from croma.raster.read import Unsigned
 from croma.shards.card import ShardCard
 from croma.shards.dataset import card_address, read_card, shard_address
@@ -182,3 +183,26 @@ def test_the_card_survives_storage(plan: ShardPlan, root: str) -> None:
     card = fill(plan, root)
     assert read_card(root, plan.id) == card
     assert isinstance(card, ShardCard)
+
+
+def test_of_two_fills_at_once_the_one_that_cannot_read_a_file_spoils_nothing(tmp_path: Path) -> None:
+    """The other one fills the same plan wholly while this one is refused a file."""
+    scenes, root = make_scenes(tmp_path / "scenes", 2), str(tmp_path / "root")
+    plan = make_plan(scenes)
+    whole: list[ShardCard] = []
+
+    class Refused(Unsigned):
+        def sign(self, href: str) -> str:
+            if "S2-0" in href and "B11" in href:
+                whole.append(fill(plan, root))
+                raise UnusableError("access refused (HTTP 403)")
+            return href
+
+    part = fill(plan, root, Refused())
+    assert 0 < part.samples < whole[0].samples
+    for card in (part, whole[0]):
+        data = storage.read(shard_address(root, card.split, card.id))
+        assert hashlib.sha256(data).hexdigest() == card.sha256
+        assert read_card(root, card.id) == card
+        assert {row.shard for row in card.rows} == {card.id}
+    assert fill(plan, root) == whole[0]

@@ -16,7 +16,7 @@ from croma.catalog.scene import Scene
 from croma.chip import chip_id
 from croma.errors import InputError
 from croma.grid import Cell
-from croma.pairing import Pair
+from croma.pairing import Pair, optical_order
 from tests.scenes import AREA, label, optical, radar, square
 
 
@@ -130,6 +130,36 @@ def test_shards_are_counted_from_either_end(plan: Plan) -> None:
     assert [shard.id for shard in plan.shards[1:3]] == ids(plan)[1:3]
     with pytest.raises(IndexError):
         plan.shards[len(plan.shards)]
+
+
+TILES = st.lists(
+    st.tuples(
+        *[st.integers(0, 14)] * 2, *[st.integers(4, 16)] * 2, st.sampled_from((2.12, 3.0, 5.1)), st.integers(0, 3)
+    ),
+    min_size=1,
+    max_size=5,
+)
+"""Left, bottom, width and height in 600 m, baseline, and number of the MGRS tile."""
+
+
+@settings(max_examples=15, deadline=None)
+@given(TILES)
+def test_however_tiles_overlap_each_place_has_one_owner(tiles: list[tuple[int, int, int, int, float, int]]) -> None:
+    """It is the best product of those that cover the place, and no place that one covers goes without."""
+    boxes = [(500_340 + 600 * x, 5_390_340 + 600 * y, 600 * w, 600 * h) for x, y, w, h, *_ in tiles]
+    scenes = [
+        optical(f"s{n}", n * 0.001, square(x, y, x + w, y + h), baseline=baseline, tile=f"33UV{'ABCD'[tile]}")
+        for n, ((x, y, w, h), (*_, baseline, tile)) in enumerate(zip(boxes, tiles, strict=True))
+    ]
+    owners: dict[tuple[int, int], str] = {}
+    for number in optical_order(scenes):
+        x, y, w, h = boxes[number]
+        for left in range(x // 1200 * 1200 + 1200, x + w - 1199, 1200):
+            for top in range((y + h) // 1200 * 1200, y + 1199, -1200):
+                owners.setdefault((left, top), f"s{number}")
+    made = pairs(make_plan(spec(), scenes, [radar("r", -7)])) if owners else []
+    assert len(made) == len(owners)
+    assert {(pair.cell.left, pair.cell.top): pair.optical for pair in made} == owners
 
 
 # Purity

@@ -38,6 +38,15 @@ def test_parameters_are_shown_as_forms() -> None:
     assert "chip_size" in schema["definitions"]["BuildSpec"]["properties"]
 
 
+@pytest.mark.parametrize(("overlap", "scheduled"), [(None, "refuse"), ("refuse", "refuse"), ("queue", "queue")])
+def test_overlapping_runs_are_refused_or_queued_as_the_user_says(
+    overlap: deployments.Overlap | None, scheduled: str
+) -> None:
+    shown = {row[0]: row[3] for row in deployments.describe(deployments.plan(FILE, "demo", overlap))}
+    assert shown["nightly-increment/nightly"] == f"1, then {scheduled}"
+    assert shown["build-dataset/on-demand"] == "2, then queue", "what a person asks for waits for its turn"
+
+
 def test_a_flow_that_there_is_not(tmp_path: Path) -> None:
     declared = tmp_path / "prefect.yaml"
     declared.write_text(FILE.read_text().replace("flows.pretrain.pretrain", "flows.pretrain.train"))

@@ -3,7 +3,7 @@
 import re
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -20,7 +20,7 @@ class FileServer:
     faults: dict[str, list[int | str]] = field(default_factory=dict)
     """By name of a file: what to answer to its next requests (an HTTP status, "cut" for a body that breaks off, "whole"
     for no ranges); the last one stays."""
-    good: set[str] | None = None
+    good: Container[str] | None = None
     """Query strings that are let in; None lets in everything."""
     requests: Counter[str] = field(default_factory=Counter)
     """By path."""

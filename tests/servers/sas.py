@@ -38,6 +38,11 @@ class TokenServer(ThreadingHTTPServer):
     def revoke(self) -> None:
         self.tokens.clear()
 
+    def __contains__(self, query: object) -> bool:
+        """Whether an address with this query is let in."""
+        [secret] = parse_qs(str(query)).get("sig", [""])
+        return self.tokens.get(secret, 0) > time.time()
+
     def token(self, container: str) -> tuple[int, dict[str, Any]]:
         with self.lock:
             self.asked[container] += 1
@@ -68,8 +73,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.keys.append(self.headers.get("Ocp-Apim-Subscription-Key"))
             status, body = self.server.token(parts.path.removeprefix("/token/"))
         else:
-            [secret] = parse_qs(parts.query).get("sig", [""])
-            good = self.server.tokens.get(secret, 0) > time.time()
+            good = parts.query in self.server
             status, body = (200, {"data": parts.path}) if good else (403, {"message": "AuthenticationFailed"})
         data = json.dumps(body).encode()
         self.send_response(status)
