@@ -4,6 +4,7 @@ Exit codes: 0 done, 1 failed, 2 wrong input.
 """
 
 import logging
+import signal
 import sys
 
 from croma.cli.commands import app
@@ -14,6 +15,8 @@ from croma.errors import CromaError, InputError
 def main() -> None:
     """Run a command; print what we raise on purpose as sentences, not as a traceback."""
     configure_logging()
+    # As Ctrl-C does: or the servers that a command has started would outlive it.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
         app()
     except InputError as error:

@@ -1,7 +1,6 @@
 """Prefect and MLflow on loopback, for looking at what runs on this machine have left."""
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -30,7 +29,6 @@ def serve_local(site: Site, prefect_port: int, mlflow_port: int) -> None:
     prefect_address, mlflow_address = (f"http://127.0.0.1:{port}" for port in (prefect_port, mlflow_port))
     interface = {"PREFECT_SERVER_UI_API_URL": f"{prefect_address}/api"}
     quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # or the servers would outlive us
     with ExitStack() as stack:
         processes = [
             _start(stack, site.home, "prefect", _prefect(prefect_port), interface),

@@ -105,11 +105,14 @@ class Bench:
 
 
 def measure_probe(
-    bench: Bench, encoder: Encoder, modality: Modality, predict: Callable[[Problem, int], Prediction]
+    bench: Bench, encoder: Encoder, modality: Modality, predict: Callable[[Problem, int], Prediction], draws: bool
 ) -> Outcome:
-    """Fit a probe with every seed and score it; values are means over seeds, the prediction is the first seed's."""
+    """Fit a probe and score it: with every seed where it `draws` anything, else with the first, since all are alike.
+
+    Values are means over seeds, the prediction is the first seed's.
+    """
     trial = bench.trial(encoder, modality)
-    answers = [predict(trial.problem, seed) for seed in bench.spec.seeds]
+    answers = [predict(trial.problem, seed) for seed in (bench.spec.seeds if draws else bench.spec.seeds[:1])]
     truth, block = trial.problem.score.labels.numpy(), bench.block[trial.scored]
     each = [score_prediction(truth, answer.scores, trial.problem.classes, block, bench.draws) for answer in answers]
     values = {name: np.mean([one[name] for one in each], axis=0) for name in each[0]}

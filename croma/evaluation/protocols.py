@@ -41,6 +41,8 @@ _PROBES: Mapping[str, Callable[[Problem, Any, int], Prediction]] = {
     "kmeans": cluster.predict,
 }
 """Protocols that say a class of every chip."""
+_DRAWN = ("mlp", "kmeans")
+"""Those whose answer depends on the seed even with all labels."""
 
 
 def measure(bench: Bench, encoder: Encoder, modality: Modality, protocol: Protocol) -> Outcome | None:
@@ -68,7 +70,8 @@ def measure(bench: Bench, encoder: Encoder, modality: Modality, protocol: Protoc
             def answer(problem: Problem, seed: int) -> Prediction:
                 return predict(with_few(problem, share, seed), protocol, seed)
 
-            return measure_probe(bench, encoder, modality, answer)
+            draws = share < 1 or protocol.kind in _DRAWN
+            return measure_probe(bench, encoder, modality, answer, draws)
 
 
 def _fine_tune(
