@@ -57,12 +57,15 @@ def test_a_plan_comes_back_from_storage(plan: Plan, root: str, monkeypatch: pyte
     assert len(found.scenes) == len(OPTICAL) - 2 + 4 + 2, "the scenes that are used, and no others"
 
 
-def test_a_plan_is_stored_once(plan: Plan, tmp_path: Path) -> None:
+def test_a_plan_is_stored_once_and_marked_as_wanted(plan: Plan, tmp_path: Path) -> None:
+    """Its last file alone is written again, so that a vacuum sees that somebody wants the plan."""
     address, ids = store(plan.book, str(tmp_path))
-    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in tmp_path.rglob("*") if path.is_file()}
     again = make_plan(spec(labels={}), OPTICAL[::-1], RADAR[::-1], TILES[::-1])
     assert store(again.book, str(tmp_path)) == (address, ids)
-    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+    after = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in tmp_path.rglob("*") if path.is_file()}
+    assert {path for path in before if before[path] != after.get(path)} == {Path(address, "plan.json")}
+    assert {path: data for path, (_, data) in after.items()} == {path: data for path, (_, data) in before.items()}
 
 
 def test_half_a_plan_is_made_whole(plan: Plan, tmp_path: Path) -> None:
