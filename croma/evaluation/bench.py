@@ -105,14 +105,14 @@ class Bench:
 
 
 def measure_probe(
-    bench: Bench, encoder: Encoder, modality: Modality, predict: Callable[[Problem, int], Prediction], draws: bool
+    bench: Bench, encoder: Encoder, modality: Modality, predict: Callable[[Problem, int], Prediction], seeded: bool
 ) -> Outcome:
-    """Fit a probe and score it: with every seed where it `draws` anything, else with the first, since all are alike.
+    """Fit a probe and score it: with every seed where it is `seeded`, else with the first, since all are alike.
 
     Values are means over seeds, the prediction is the first seed's.
     """
     trial = bench.trial(encoder, modality)
-    answers = [predict(trial.problem, seed) for seed in (bench.spec.seeds if draws else bench.spec.seeds[:1])]
+    answers = [predict(trial.problem, seed) for seed in (bench.spec.seeds if seeded else bench.spec.seeds[:1])]
     truth, block = trial.problem.score.labels.numpy(), bench.block[trial.scored]
     each = [score_prediction(truth, answer.scores, trial.problem.classes, block, bench.draws) for answer in answers]
     values = {name: np.mean([one[name] for one in each], axis=0) for name in each[0]}

@@ -14,6 +14,7 @@ from torch import Tensor
 from croma.chip import Split
 from croma.errors import InputError
 from croma.evaluation.modalities import sensors_of
+from croma.evaluation.problem import first_of_each_class
 from croma.evaluation.spec import DominantClass, EvalSpec, PresentClasses, Target
 from croma.shards.classes import names_of
 from croma.shards.dataset import Dataset
@@ -82,14 +83,8 @@ def keep(part: Labelled, mask: npt.NDArray[np.bool_]) -> Labelled:
 
 def few(part: Labelled, share: float) -> Tensor:
     """Rows (k,) of a share of every class, at least one chip each; smaller shares lie within larger ones."""
-    numbers = part.labels if part.labels.ndim == 1 else part.labels.int().argmax(1)
-    ranks = np.array(hash_ranks(part.rows))
-    chosen: list[int] = []
-    for number in torch.unique(numbers):
-        members = np.flatnonzero((numbers == number).numpy())
-        count = max(1, round(len(members) * share))
-        chosen += members[np.argsort(ranks[members], kind="stable")][:count].tolist()
-    return torch.tensor(sorted(chosen))
+    order = np.argsort(np.array(hash_ranks(part.rows)), kind="stable")
+    return first_of_each_class(part.labels, torch.from_numpy(order), share)
 
 
 def taken(part: Labelled, numbers: Tensor) -> Labelled:

@@ -64,14 +64,22 @@ def with_few(problem: Problem, share: float, seed: int) -> Problem:
     if share == 1:
         return problem
     labels = problem.fit.labels
+    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
+    rows = first_of_each_class(labels, order, share)
+    return replace(problem, fit=Part(problem.fit.features[rows], labels[rows]))
+
+
+def first_of_each_class(labels: Tensor, order: Tensor, share: float) -> Tensor:
+    """Rows, ascending, of the first chips of every class in `order`: a share of them, at least one.
+
+    `labels` are as of `Part`; of several, a chip counts for its first.
+    """
     numbers = labels if labels.ndim == 1 else labels.int().argmax(1)
-    order = torch.randperm(len(numbers), generator=torch.Generator().manual_seed(seed))
     chosen = []
     for number in torch.unique(numbers):
         members = order[numbers[order] == number]
         chosen.append(members[: max(1, round(len(members) * share))])
-    rows = torch.cat(chosen).sort().values
-    return replace(problem, fit=Part(problem.fit.features[rows], labels[rows]))
+    return torch.cat(chosen).sort().values
 
 
 def targets(labels: Tensor, classes: int) -> Tensor:

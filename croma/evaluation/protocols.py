@@ -41,7 +41,7 @@ _PROBES: Mapping[str, Callable[[Problem, Any, int], Prediction]] = {
     "kmeans": cluster.predict,
 }
 """Protocols that say a class of every chip."""
-_DRAWN = ("mlp", "kmeans")
+_SEEDED = ("mlp", "kmeans")
 """Those whose answer depends on the seed even with all labels."""
 
 
@@ -70,8 +70,8 @@ def measure(bench: Bench, encoder: Encoder, modality: Modality, protocol: Protoc
             def answer(problem: Problem, seed: int) -> Prediction:
                 return predict(with_few(problem, share, seed), protocol, seed)
 
-            draws = share < 1 or protocol.kind in _DRAWN
-            return measure_probe(bench, encoder, modality, answer, draws)
+            seeded = share < 1 or protocol.kind in _SEEDED
+            return measure_probe(bench, encoder, modality, answer, seeded)
 
 
 def _fine_tune(
