@@ -82,8 +82,8 @@ class TrainSpec(Document):
     """Of the networks' passes; losses, weights and the optimiser are float32 always."""
     augmentation: Augmentation = Field(default_factory=Augmentation)
     window: Count | None = None
-    """Chips shuffled among each other; unset: the whole dataset. Set it to less than what a machine's cache holds when
-    the dataset is larger than that."""
+    """Chips shuffled among each other; unset: the whole dataset. Set it to less than half of what a machine's cache
+    holds when the dataset is larger than that: the next window arrives while one is used."""
     faults: Faults = Field(default_factory=Faults)
     seed: int = 0
     """Keys initial weights, order, crops and masks."""

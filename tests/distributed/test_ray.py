@@ -23,7 +23,6 @@ from croma.model.weights import load_weights
 from croma.shards.ref import DatasetRef
 from croma.tracking import local_tracker, read_runs
 from croma.training.spec import TrainResult
-from tests.datasets import write_dataset
 from tests.distributed.driver import STEPS, pretrain
 from tests.distributed.runs import assert_same_weights, curve, saved, wait_for
 
@@ -31,16 +30,6 @@ pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
 
 PRETRAINING = {"croma.kind": "pretraining"}
 REPOSITORY = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(tmp_path_factory.mktemp("storage"))
-
-
-@pytest.fixture(scope="module")
-def dataset(root: str) -> str:
-    return write_dataset(root, shards=3, per_shard=10)
 
 
 @pytest.fixture(scope="module")

@@ -14,18 +14,12 @@ from typing import Any
 import pytest
 import torch
 
-from tests.datasets import write_dataset
 from tests.distributed.worker import Options, main
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 PROCESSES = multiprocessing.get_context("forkserver")  # forks of one process that has imported torch: quick to start
 PROCESSES.set_forkserver_preload(["tests.distributed.worker"])
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return write_dataset(str(tmp_path_factory.mktemp("storage")), shards=3, per_shard=10)
 
 
 @dataclass
