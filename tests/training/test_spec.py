@@ -136,7 +136,10 @@ def test_data_that_do_not_suit_are_refused(tmp_path: Path) -> None:
     ("changes", "said"),
     [
         ({"objective": {"kind": "cmid", "model": {"towers": ["optical"], "image": 48}}}, "not offered for cmid"),
-        ({"objective": {"kind": "dual_encoder", "model": {"backbone": "resnet", "patch": 32, "image": 96}}}, "this is resnet"),
+        (
+            {"objective": {"kind": "dual_encoder", "model": {"backbone": "resnet", "patch": 32, "image": 96}}},
+            "this is resnet",
+        ),
         ({"resources": {"sharding": "sharded", "compiled": True}}, "not offered with resources.compiled"),
     ],
 )
