@@ -38,7 +38,7 @@ class Parts:
         warnings.filterwarnings("ignore", message="FSDP2-wrapped module .* returned a view")
         mesh = init_device_mesh(self._device.type, (distributed.world_size(),))
         for unit in units(self.network):
-            cut: FSDPModule = fully_shard(unit, mesh=mesh, reshard_after_forward=True)  # type: ignore[assignment]
+            cut: FSDPModule = fully_shard(unit, mesh=mesh, reshard_after_forward=True)
             cut.set_gradient_divide_factor(1.0)  # a sum: the share of every sample is in its loss
             cut.set_force_sum_reduction_for_comms(True)
         self._parts = [(p, _part(p)) for p in self.network.parameters() if isinstance(p, DTensor)]
