@@ -34,6 +34,11 @@ def test_uniformity_falls_as_embeddings_spread() -> None:
     assert spread({"radar": apart[:1]}) == {}
 
 
+def test_views_and_scores_are_no_trouble() -> None:
+    views = torch.tensor([[[1.0, 0.0], [0.0, 1.0]], [[-1.0, 0.0], [0.0, 1.0]]])
+    assert spread({"queries": views, "scores": 3 * views[:, 0]}) == {"uniformity/queries": pytest.approx(-8.0)}
+
+
 @pytest.mark.parametrize("norm", ["official", "paper"])
 def test_only_hidden_patches_are_filled_in(tools: Any, norm: str) -> None:
     batch = one_batch(tools)
@@ -65,7 +70,7 @@ def test_a_look_is_taken_every_so_often(tools: Any) -> None:
     kept, objective, batch = Kept(), tools.objective(), one_batch(tools)
     look = Look(kept, 5, first(batch, 2))  # type: ignore[arg-type]
     for step in range(1, 11):
-        look.after_step(StepReport(step, 1.0, {}, 0.1, 1.0, 0.1, 0.0), batch, objective)
+        look.after_step(StepReport(step, 1.0, {}, 0.1, 1.0, 0.1, 0.0, False), batch, objective)
     assert set(kept.numbers) == {"embeddings/alignment", "embeddings/uniformity/radar", "embeddings/uniformity/optical"}
     assert list(kept.figures) == ["reconstructions/step-00000005.png", "reconstructions/step-00000010.png"]
     assert all(len(figure.axes) == 2 * 2 * 3 for figure in kept.figures.values())
