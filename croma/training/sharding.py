@@ -25,7 +25,7 @@ from croma.model.layers import Stack
 from croma.training.spread import trained
 
 
-class Parts:
+class Sharded:
     """An objective cut over all workers, beside the one that it was made of. Implements `Spread`."""
 
     def __init__(self, objective: nn.Module) -> None:
