@@ -47,7 +47,8 @@ def test_what_the_runbook_points_to_is_there() -> None:
     }
     links = re.findall(r"\]\(([^)]+)\)", text)
     assert {link[1:] for link in links if link.startswith("#")} <= headings
-    assert all((DOCUMENT.parent / link.partition("#")[0]).exists() for link in links if not link.startswith(("#", "http")))
+    files = [link.partition("#")[0] for link in links if not link.startswith(("#", "http"))]
+    assert all((DOCUMENT.parent / file).exists() for file in files)
     named = re.findall(r"`((?:infra|docker|tools|tests|docs)/[\w./-]+\.\w+)`", text)
     assert named
     assert [path for path in named if not (REPOSITORY / path).exists()] == []
