@@ -74,9 +74,9 @@ def run(text: str) -> None:
 
 
 @contextmanager
-def slow_server(folder: Path) -> Iterator[str]:
-    """The address of a loopback server that answers every request after `DELAY`."""
-    command = [sys.executable, str(REPOSITORY / "benchmarks" / "slow_server.py"), str(folder), str(DELAY)]
+def slow_server(folder: Path, delay: float = DELAY) -> Iterator[str]:
+    """The address of a loopback server that answers every request after `delay` seconds."""
+    command = [sys.executable, str(REPOSITORY / "benchmarks" / "slow_server.py"), str(folder), str(delay)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         try:
