@@ -28,7 +28,7 @@ from croma.building.seal import seal
 from croma.chip import SPLITS
 from croma.sensors import SENTINEL_1_RTC, SENTINEL_2_L2A
 from croma.shards.card import HISTOGRAMS
-from croma.shards.dataset import Header, open_dataset, read_card, write_header
+from croma.shards.dataset import Header, open_dataset, read_cards, write_header
 from croma.shards.ref import DatasetRef
 
 PER_SHARD = 512
@@ -127,7 +127,7 @@ def main() -> None:
         write_header(uri, Header(format=1, name="large", chip_size=SIZE, label=True, sources=SOURCES))
         shards = [make_shard(uri, number) for number in range(-(-arguments.chips // PER_SHARD))]
         timed("made", lambda: None)
-        timed("seal", lambda: seal(uri, [read_card(uri, shard) for shard in shards], {}))
+        timed("seal", lambda: seal(uri, read_cards(uri, shards), {}))
         dataset = timed("open", lambda: open_dataset(DatasetRef(uri=uri)))
         print(f"{dataset.rows.num_rows:,} rows, {dataset.rows.nbytes / 1e6:.0f} MB in Arrow")
         timed("choose", lambda: chosen(dataset.rows, CHIPS))

@@ -17,7 +17,7 @@ from croma.building.work import Filled, fill_planned
 from croma.catalog.dialects import catalog_name
 from croma.errors import InputError
 from croma.provenance import code_version
-from croma.shards.dataset import read_card
+from croma.shards.dataset import read_cards
 from croma.shards.ref import DatasetRef
 from flows import metrics, reports
 from flows.policy import TRANSIENT
@@ -114,9 +114,8 @@ def _fill(uri: str, plan: str, shards: list[str], share: tuple[float, float] | N
 @task(**TRANSIENT)
 def seal_dataset(prepared: Prepared, spec: BuildSpec, cards: list[str], catalog: str) -> DatasetRef:
     """Commit all shards of the plan, by the ids of their cards, to the index as one version."""
-    found = [read_card(prepared.uri, card) for card in cards]
     note = {"recipe": spec.fingerprint, "code": code_version(), "catalog": catalog}
-    return seal(prepared.uri, found, note, spec.quality.fingerprint)
+    return seal(prepared.uri, read_cards(prepared.uri, cards), note, spec.quality.fingerprint)
 
 
 @task(**TRANSIENT)
