@@ -36,10 +36,10 @@ def test_sealing_twice_changes_nothing(plans: list[ShardPlan], tmp_path: Path) -
 
 def test_cards_are_looked_at_once(plans: list[ShardPlan], tmp_path: Path) -> None:
     root = str(tmp_path)
-    cards = [fill(plan, root) for plan in plans] + [fill(refused(plans[2]), root)]
+    cards = [fill(plan, root) for plan in (*plans[:2], refused(plans[2]))]
     seal(root, iter(cards), {}, "rule")
     assert index.known_chips(root) == {row.chip for card in cards for row in card.rows}
-    assert ledger.counts(root).total() == len({row.chip for card in cards for row in card.rejections}) > 0
+    assert ledger.counts(root) == {"cloud": 1}
     with pytest.raises(ContractError, match=f"is in two shards: {cards[0].id} and {cards[0].id}"):
         seal(root, iter([cards[0], cards[0]]), {})
 
