@@ -81,8 +81,8 @@ class Dataset:
 
     def table(self, split: Split | None = None, columns: Sequence[str] | None = None) -> pa.Table:
         """Rows of a split (all for None), ordered by shard and offset."""
-        rows = self.rows if split is None else self.rows.filter(pc.equal(self.rows["split"], split))
-        return rows if columns is None else rows.select(list(columns))
+        rows = self.rows if columns is None else self.rows.select(list(columns))
+        return rows if split is None else rows.filter(pc.equal(self.rows["split"], split))
 
     def shards(self, split: Split | None = None) -> list[tuple[str, str]]:
         """(split, shard id) of every shard that holds chips of this version, sorted."""
