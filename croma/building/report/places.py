@@ -23,6 +23,9 @@ Floats = npt.NDArray[np.float64]
 POINTS = 6000
 """Drawn at most; more places are counted in the cells of a grid."""
 
+TILES = 200
+"""Drawn with their edges as they bend; more are drawn by their corners."""
+
 
 def places(dataset: Dataset) -> Json:
     """A map of a version: places of chips or cells of many, and outlines of tiles."""
@@ -133,12 +136,14 @@ def _tiles(rows: pa.Table, side: float) -> list[Json]:
         .group_by(["tile", "epsg"])
         .aggregate([("left", "min"), ("left", "max"), ("top", "min"), ("top", "max")])
     )
+    # What makes a page large, and on a map of many tiles nobody sees the bend of an edge.
+    step = 5000 if grouped.num_rows <= TILES else np.inf
     found = []
     for row in grouped.to_pylist():
         if row["tile"] is None:
             continue
         box = shapely.box(row["left_min"], row["top_min"] - side, row["left_max"] + side, row["top_max"])
-        ring = shapely.get_coordinates(shapely.segmentize(box, 5000))
+        ring = shapely.get_coordinates(shapely.segmentize(box, step))
         to_degrees = Transformer.from_crs(row["epsg"], 4326, always_xy=True)
         line = np.round(np.stack(to_degrees.transform(ring[:, 0], ring[:, 1]), axis=1), 4)
         found.append({"name": row["tile"], "ring": line.tolist()})
