@@ -155,7 +155,8 @@ def _result(ref: Any) -> Any:
 
 def _check_room(share: Share) -> None:
     """Say so where no node has room: a cluster that grows may bring one, any other never will."""
-    rooms = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+    rooms = [node["Resources"] for node in nodes if node["Alive"]]
     if not any(room.get("CPU", 0) >= share.cpus and room.get("memory", 0) >= share.memory for room in rooms):
         log.warning(
             "no node has %g CPUs and %.1f GB of memory; waiting for one that has", share.cpus, share.memory / 1e9
