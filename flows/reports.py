@@ -1,11 +1,18 @@
 """What a person sees of a run in the Prefect UI: artifacts in Markdown and tables."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
+from prefect.artifacts import (
+    create_link_artifact,
+    create_markdown_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
+from prefect.futures import PrefectFuture
 
 from croma import storage
 from croma.shards import ledger
@@ -23,6 +30,8 @@ if TYPE_CHECKING:
     from croma.tracking import Tracker
 
 
+T = TypeVar("T")
+
 _TOLD = ("train/loss", "eval/")
 """Beginnings of the metrics that the table of runs has."""
 
@@ -30,6 +39,16 @@ log = logging.getLogger(__name__)
 
 DATASETS = "datasets"
 """The MLflow experiment with a run for each version of each dataset."""
+
+
+def with_progress(what: str, futures: Sequence[PrefectFuture[T]]) -> Iterator[T]:
+    """The results of `futures` in their order; the page of the run shows how many are there."""
+    if not futures:
+        return
+    shown: Any = create_progress_artifact(progress=0.0, description=what)
+    for done, future in enumerate(futures, 1):
+        yield future.result()
+        update_progress_artifact(shown, progress=100.0 * done / len(futures))
 
 
 def publish_dataset(prepared: "Prepared", ref: DatasetRef, described: "Description") -> None:

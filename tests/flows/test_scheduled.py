@@ -1,11 +1,9 @@
 """What runs on a schedule, in Prefect: new weights are judged once, and the night ends with a page."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from prefect.client.orchestration import get_client
-from prefect.testing.utilities import prefect_test_harness
 
 from croma import storage
 from croma.evaluation import suite
@@ -21,12 +19,6 @@ from flows import scheduled
 from tests.evaluation.world import make_dataset, make_weights, three_classes
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
-
-
-@pytest.fixture(scope="module")
-def _prefect() -> Iterator[None]:
-    with prefect_test_harness(server_startup_timeout=120):
-        yield
 
 
 @pytest.fixture
@@ -62,7 +54,7 @@ def leave_run(root: Path, name: str, tracking: str) -> None:
     storage.write(str(run / "result.json"), result.to_json())
 
 
-@pytest.mark.usefixtures("_prefect")
+@pytest.mark.usefixtures("prefect_server")
 def test_new_weights_are_judged_once_and_the_night_ends_with_a_page(recipe: Recipe, tmp_path: Path) -> None:
     tracker = local_tracker(tmp_path / "home")
     assert scheduled.review(recipe) == []  # before the first run there is nothing to show, and nothing wrong
