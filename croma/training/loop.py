@@ -7,6 +7,7 @@ anywhere and goes on from a checkpoint gives the trajectory of the run that was 
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -18,7 +19,7 @@ from croma.objectives.objective import Objective
 from croma.training.faults import describe, find_fault, find_suspects
 from croma.training.feed import feed
 from croma.training.schedule import Schedule
-from croma.training.settings import AdamW, Faults, Precision
+from croma.training.settings import AdamW, Faults, Precision, Sharding
 from croma.training.step import Outcome, Requests, Stepper, cut
 
 log = logging.getLogger(__name__)
@@ -44,6 +45,10 @@ class Plan:
     """Steps."""
     compiled: bool = False
     """Whether the passes go through torch.compile."""
+    sharding: Sharding = "replicated"
+    """How the network lies on the workers. Does not change the result."""
+    shown_every: tuple[int, ...] = ()
+    """After multiples of these steps watchers look at the objective."""
 
 
 class StepReport(NamedTuple):
@@ -67,7 +72,10 @@ class Watcher(Protocol):
     """Somebody who is told of every step."""
 
     def after_step(self, report: StepReport, batch: Batch, objective: Objective) -> None:
-        """Called after the update; `batch` is this worker's share of the step."""
+        """Called after the update; `batch` is this worker's share of the step.
+
+        Where the network is sharded, `objective` is what was learnt only after the steps of `Plan.shown_every`.
+        """
         ...
 
 
@@ -145,7 +153,8 @@ class _Loop:
         self.watchers = watchers
         self.requests = requests
         self.device = next(objective.parameters()).device
-        self.stepper = Stepper(objective, plan.optimiser, plan.precision, plan.compiled)
+        self.stepper = Stepper(objective, plan.optimiser, plan.precision, plan.compiled, plan.sharding)
+        self.network: Any = self.stepper.objective
         self.progress = Progress()
         self.unsaved: list[float] = []
 
@@ -158,7 +167,8 @@ class _Loop:
             done = self._advance(feed(batches(self.progress.step, self.plan.steps), self.device))
         if self.checkpoints is not None:
             self.checkpoints.wait()
-        return self.progress
+        with self.stepper.spread.whole():  # leaves the objective with what was learnt
+            return self.progress
 
     def _advance(self, batches: Iterator[RawBatch]) -> bool:
         """Steps until the end, a request to stop (True), or a rewind (False)."""
@@ -188,7 +198,7 @@ class _Loop:
         progress, plan = self.progress, self.plan
         rate = plan.schedule.rate(progress.step, plan.steps)
         self.stepper.update(rate, outcome.grad_norm)
-        self.objective.update(progress.step, plan.steps)
+        self.network.update(progress.step, plan.steps)
         progress.step += 1
         progress.recent = [*progress.recent, {"loss": outcome.loss, **outcome.parts}][-max(plan.faults.memory, KEPT) :]
         progress.seconds += time.perf_counter() - began
@@ -202,8 +212,10 @@ class _Loop:
             seconds=time.perf_counter() - began,
             waited=waited,
         )
-        for watcher in self.watchers:
-            watcher.after_step(report, batch, self.objective)
+        shown = any(progress.step % every == 0 for every in plan.shown_every)
+        with self.stepper.spread.whole() if shown else nullcontext():
+            for watcher in self.watchers:
+                watcher.after_step(report, batch, self.objective)
 
     def _recent_losses(self) -> list[float]:
         return [losses["loss"] for losses in self.progress.recent]
@@ -218,7 +230,7 @@ class _Loop:
             ContractError: the settings say stop, it happened too often, or there is nothing to go back to.
         """
         step, faults = self.progress.step, self.plan.faults
-        with self.stepper.autocast():
+        with self.stepper.spread.whole(), self.stepper.autocast():
             suspects = describe(find_suspects(self.objective, batch))
         message = f"step {step}: {fault}; {suspects}"
         left_out = [*self.progress.left_out, step]
@@ -240,17 +252,12 @@ class _Loop:
             self.unsaved = []
 
     def _state(self) -> dict[str, Any]:
-        return {
-            "objective": self.objective.state_dict(),
-            "optimiser": self.stepper.optimiser.state_dict(),
-            "progress": asdict(self.progress),
-        }
+        return {**self.stepper.spread.state(self.stepper.optimiser), "progress": asdict(self.progress)}
 
     def _restore(self) -> None:
         state = self.checkpoints.newest() if self.checkpoints is not None else None
         if state is not None:
-            self.objective.load_state_dict(state["objective"])
-            self.stepper.optimiser.load_state_dict(state["optimiser"])
+            self.stepper.spread.load(state, self.stepper.optimiser)
             self.progress = Progress(**state["progress"])
             self.unsaved = []
             log.info("going on after step %d", self.progress.step)

@@ -87,21 +87,7 @@ def run_training(
         return known
     began = time.monotonic()
     with _tracked(run, data, tracker, parent) as (run, tracked), _cluster(spec, ray_address):
-        trained = _fit(run)
-        if trained.step < spec.steps:
-            raise TransientError(
-                f"{run.id}: stopped after step {trained.step} of {spec.steps}; start it again to go on"
-            )
-        result = TrainResult(
-            run=run.id,
-            weights=run.weights,
-            dataset=data.ref,
-            chips=len(data.chips),
-            trained=trained,
-            code=code_version(),
-            tracking=run.tracking,
-        )
-        storage.write(run.address("result.json"), result.to_json())
+        result = _finish(run, data, _fit(run))
         if tracked is not None:
             tracked.text("result.json", result.to_json().decode())
     log.info("%s: trained in %.0f s", run.id, time.monotonic() - began)
@@ -114,6 +100,25 @@ def read_result(run: TrainRun) -> TrainResult | None:
     if not storage.exists(address):
         return None
     return TrainResult.parse(json.loads(storage.read(address)), address)
+
+
+def _finish(run: TrainRun, data: TrainingData, trained: Trained) -> TrainResult:
+    """Leave the result of a run that took all its steps."""
+    if trained.step < run.spec.steps:
+        raise TransientError(
+            f"{run.id}: stopped after step {trained.step} of {run.spec.steps}; start it again to go on"
+        )
+    result = TrainResult(
+        run=run.id,
+        weights=run.weights,
+        dataset=data.ref,
+        chips=len(data.chips),
+        trained=trained,
+        code=code_version(),
+        tracking=run.tracking,
+    )
+    storage.write(run.address("result.json"), result.to_json())
+    return result
 
 
 def _fit(run: TrainRun) -> Trained:

@@ -91,6 +91,8 @@ def make_plan(spec: TrainSpec) -> Plan:
         micro_batch=spec.resources.micro_batch,
         checkpoint_every=spec.resources.checkpoint_every,
         compiled=spec.resources.compiled,
+        sharding=spec.resources.sharding,
+        shown_every=tuple(n for n in (spec.resources.look_every, spec.resources.weights_every) if n is not None),
     )
 
 

@@ -16,7 +16,7 @@ DOORS = {
     "planetary_computer": {"croma/catalog/signing.py"},
     "stackstac": {"croma/raster/stack.py"},
     "rasterio": {"croma/raster", "croma/simulate"},
-    "obstore": {"croma/raster/source.py"},
+    "obstore": {"croma/raster/source.py", "croma/storage.py"},
     "imagecodecs": {"croma/raster/codec.py"},
     "deltalake": {"croma/shards/delta.py"},
     "fsspec": {"croma/storage.py"},
@@ -30,6 +30,7 @@ DOORS = {
     "sklearn": {"croma/evaluation"},
     "typer": {"croma/cli"},
     "rustac": {"croma/simulate"},
+    "zlib_ng": {"croma/batches/checksum.py"},
 }
 """Where each vendor may be imported: files, or folders with all that is below."""
 
