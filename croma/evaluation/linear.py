@@ -7,6 +7,8 @@ method that begins with it needs tens of steps, and one matrix product serves al
 Legend: n chips, d features, r of their principal components, C classes, m penalties, k of them.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
@@ -16,6 +18,9 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 from croma.evaluation.lbfgs import minimise
 from croma.evaluation.problem import Part, Prediction, Problem, standardise, targets
 from croma.evaluation.spec import Linear
+
+_MANY = 100_000_000
+"""Products in a pass from which threads are worth their while: some milliseconds of one core."""
 
 
 class Fit(NamedTuple):
@@ -44,11 +49,23 @@ def predict(problem: Problem, spec: Linear, seed: int) -> Prediction:  # noqa: A
 
 def fit_sweep(part: Part, classes: int, inverse_penalties: tuple[float, ...]) -> Fit:
     """The regressions of all penalties. Features should be standardised."""
-    basis = _basis(part.features)
-    problem = _Sweep(part, classes, basis, inverse_penalties)
-    found = minimise(problem.objective, problem.curvature, problem.start)
+    with _threads(part.features.numel() * classes * len(inverse_penalties)):
+        basis = _basis(part.features)
+        problem = _Sweep(part, classes, basis, inverse_penalties)
+        found = minimise(problem.objective, problem.curvature, problem.start)
     weights = found.reshape(-1, classes, basis.shape[1] + 1).mT  # (m, r + 1, C)
     return Fit(basis @ weights[:, :-1], weights[:, -1])
+
+
+@contextmanager
+def _threads(products: int) -> Iterator[None]:
+    """One thread where a pass has few products: several would mostly wait for each other, on busy cores for seconds."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1 if products < _MANY else before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 class _Sweep:
