@@ -107,7 +107,8 @@ def _times_inverse_hessian(state: _State) -> Tensor:
     found = torch.linalg.solve_triangular(upper, along, upper=True)
     back = torch.linalg.solve_triangular(upper.mT, found + inner @ found - across, upper=False)
     rest = slopes - (turns.mT @ found.to(turns.dtype))[:, :, 0]
-    return size.to(rest.dtype) * inverse * rest + (steps.mT @ back.to(steps.dtype))[:, :, 0]
+    product: Tensor = size.to(rest.dtype) * inverse * rest + (steps.mT @ back.to(steps.dtype))[:, :, 0]
+    return product
 
 
 def _line_search(objective: Objective, state: _State, direction: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:

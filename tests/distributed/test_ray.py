@@ -21,7 +21,8 @@ from croma.errors import ContractError
 from croma.evaluation.history import read_history
 from croma.model.weights import load_weights
 from croma.shards.ref import DatasetRef
-from croma.tracking import local_tracker, read_runs
+from croma.tracking.records import read_runs
+from croma.tracking.tracker import local_tracker
 from croma.training.spec import TrainResult
 from tests.datasets import write_dataset
 from tests.distributed.driver import STEPS, pretrain
