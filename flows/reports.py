@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from croma.building.prepare import Prepared, Survey
     from croma.evaluation.scores import Scorecard
     from croma.recipes.comparison import Compared
-    from croma.tracking import Tracker
+    from croma.tracking.tracker import Tracker
 
 
 T = TypeVar("T")
@@ -78,7 +78,8 @@ def log_dataset(ref: DatasetRef, described: "Description", site: Site) -> None:
         log.info("%s: MLflow is not installed here; the report is at %s", ref, described.report)
         return
     # A second to import, and only some images have it.
-    from croma.tracking import open_run, read_runs
+    from croma.tracking.records import read_runs
+    from croma.tracking.run import open_run
 
     tags = {"croma.kind": "dataset", "croma.dataset": str(ref)}
     if read_runs(site.tracker, DATASETS, tags):
@@ -135,7 +136,7 @@ def publish_comparison(compared: "Compared") -> None:
 def publish_runs(name: str, tracker: "Tracker", ended: int) -> None:
     """Runs of an experiment with their losses and scores."""
     # Loads MLflow, which a build does not have.
-    from croma.tracking import read_runs
+    from croma.tracking.records import read_runs
 
     table = [
         {"run": run.name, "status": run.status}

@@ -17,7 +17,7 @@ from croma.document import problems
 from croma.errors import InputError
 
 if TYPE_CHECKING:
-    from croma.tracking import Tracker
+    from croma.tracking.tracker import Tracker
 
 
 class Site(BaseSettings):
@@ -85,7 +85,7 @@ class Site(BaseSettings):
     def tracker(self) -> "Tracker":
         """Where runs are tracked: the server of the site, or a SQLite file in its home."""
         # MLflow takes a second to import, and a build does not need it.
-        from croma.tracking import Tracker, local_tracker
+        from croma.tracking.tracker import Tracker, local_tracker
 
         if not self.tracking:
             return local_tracker(self.home)

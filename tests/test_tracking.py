@@ -13,7 +13,9 @@ from croma.errors import InputError, TransientError
 from croma.evaluation.history import read_artifact, read_history
 from croma.evaluation.registry import read_alias, register, set_alias
 from croma.provenance import code_version
-from croma.tracking import HEARTBEAT, Run, Tracker, local_tracker, open_run, read_run, read_runs, sweep_stale
+from croma.tracking.records import read_run, read_runs, sweep_stale
+from croma.tracking.run import HEARTBEAT, Run, open_run
+from croma.tracking.tracker import Tracker, local_tracker
 
 LOADER = """
 class Mean:
@@ -45,6 +47,8 @@ def test_a_run_holds_what_was_logged(tracker: Tracker) -> None:
     (linked,) = tracker.client.get_run(run.id).inputs.dataset_inputs
     assert (linked.dataset.name, linked.dataset.digest) == ("demo", "v3")
     assert '"delta_table_version": 3' in linked.dataset.source
+    # Else the pages show what belongs to language models.
+    assert tracker.client.get_experiment(run.experiment_id).tags["mlflow.experimentKind"] == "custom_model_development"
 
 
 def test_points_wait_and_go_out_together_and_a_flush_sends_them(tracker: Tracker) -> None:

@@ -11,7 +11,9 @@ from croma.evaluation.job import Evaluation
 from croma.evaluation.packing import log_model
 from croma.evaluation.registry import CHAMPION, register, set_alias
 from croma.evaluation.scores import Scorecard
-from croma.tracking import Run, Tracker, open_run, read_runs
+from croma.tracking.records import read_runs
+from croma.tracking.run import Run, open_run
+from croma.tracking.tracker import Tracker
 
 TAG = "croma.evaluation"
 """Tag of a run that holds an evaluation: its id."""

@@ -22,7 +22,7 @@ DOORS = {
     "fsspec": {"croma/storage.py"},
     "s3fs": {"croma/storage.py"},
     "boto3": set(),
-    "mlflow": {"croma/tracking.py"},
+    "mlflow": {"croma/tracking"},
     "ray": {
         *("croma/training/ray_job.py", "croma/training/ray_worker.py", "croma/training/ray_metrics.py"),
         *("croma/cluster.py", "croma/nodes.py"),

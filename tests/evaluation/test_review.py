@@ -19,7 +19,9 @@ from croma.evaluation.history import read_artifact
 from croma.evaluation.review import collect, publish_review, render, review
 from croma.evaluation.spec import Bootstrap, EvalSpec, Knn, Linear
 from croma.shards.ref import DatasetRef
-from croma.tracking import Tracker, local_tracker, open_run, read_runs
+from croma.tracking.records import read_runs
+from croma.tracking.run import open_run
+from croma.tracking.tracker import Tracker, local_tracker
 from tests.evaluation.browser import Browser, open_page
 from tests.evaluation.world import make_weights
 
@@ -138,6 +140,12 @@ def click(browser: Browser, column: str) -> None:
     browser.run(f"[...document.querySelectorAll('#runs th')].find(cell => cell.textContent === '{column}').click()")
 
 
+def keep_picture(browser: Browser, name: str) -> None:
+    """For the docs, where CROMA_PICTURES names a folder."""
+    if folder := os.environ.get("CROMA_PICTURES"):
+        browser.picture(Path(folder) / f"review-{name}.png")
+
+
 @pytest.mark.slow
 def test_in_a_browser_it_sorts_filters_and_compares(browser: Browser, tmp_path: Path) -> None:
     assert browser.run("document.title") == "Review of nightly"
@@ -151,12 +159,14 @@ def test_in_a_browser_it_sorts_filters_and_compares(browser: Browser, tmp_path: 
     click(browser, "loss")
     assert names(browser)[0] == "low-rate-1"
     assert browser.run("document.querySelector('#runs td.best') !== null")
+    keep_picture(browser, "overview")
 
     set_value(browser, "filter", "contrast-only")
     assert set(names(browser)) == {"contrast-only-0", "contrast-only-1"}
     set_value(browser, "filter", "lr>0.2 seed=1")
     assert set(names(browser)) == {"croma-1", "contrast-only-1"}
     assert browser.run("document.querySelectorAll('#scores [data-run]').length") == 2 * 3
+    keep_picture(browser, "filtered")
     set_value(browser, "filter", "")
     browser.run("document.getElementById('finished').click()")
     assert "lost" not in names(browser)
@@ -182,9 +192,8 @@ def test_in_a_browser_it_sorts_filters_and_compares(browser: Browser, tmp_path: 
     assert stars >= 3
     assert browser.run("document.querySelectorAll('#classes tbody tr').length") == 6
     assert "at least 0.9" in browser.run("document.querySelector('#verdicts').textContent")
-    if folder := os.environ.get("CROMA_PICTURES"):
-        browser.run("document.querySelector('#runs tbody tr[data-run=\"croma-0\"]').click()")
-        browser.picture(Path(folder) / "review.png")
+    set_value(browser, "picture", "neighbours-of-radar")
+    keep_picture(browser, "gallery")
 
 
 @pytest.mark.slow

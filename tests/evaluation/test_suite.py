@@ -14,7 +14,9 @@ from croma.evaluation.registry import read_alias
 from croma.evaluation.scores import Scorecard
 from croma.evaluation.spec import Bootstrap, EvalSpec, Knn, Linear
 from croma.shards.ref import DatasetRef
-from croma.tracking import Tracker, open_run, read_runs
+from croma.tracking.records import read_runs
+from croma.tracking.run import open_run
+from croma.tracking.tracker import Tracker
 from tests.evaluation.world import labelled_chip, make_dataset, make_weights, three_classes
 
 QUICK = EvalSpec(

@@ -13,7 +13,9 @@ from croma.evaluation.spec import Bootstrap, EvalSpec, Knn
 from croma.recipes.recipe import Recipe, load_recipe
 from croma.shards.dataset import open_dataset
 from croma.shards.ref import DatasetRef
-from croma.tracking import local_tracker, open_run, read_runs
+from croma.tracking.records import read_runs
+from croma.tracking.run import open_run
+from croma.tracking.tracker import local_tracker
 from croma.training.spec import Trained, TrainResult
 from flows import scheduled
 from tests.evaluation.world import make_dataset, make_weights, three_classes

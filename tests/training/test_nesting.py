@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from croma.shards.ref import DatasetRef
-from croma.tracking import local_tracker, read_run, read_runs
+from croma.tracking.records import read_run, read_runs
+from croma.tracking.tracker import local_tracker
 from croma.training.spec import TrainRun, TrainSpec
 from tests.distributed.worker import SPEC
 
