@@ -10,6 +10,7 @@ import importlib
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
 import tempfile
@@ -48,18 +49,26 @@ def measure(name: str, job: dict[str, Any], limit: float) -> dict[str, Any] | No
 
     None: no first batch came in `PATIENCE` seconds.
     """
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as scratch, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as errors:
         text = json.dumps({"name": name.partition(",")[0], "limit": limit, "job": {**job, "scratch": scratch}})
         command = [sys.executable, "-W", "ignore", "-m", "benchmarks.load", "--run", text]
         environment = os.environ | (_credentials(job["store"]) if job.get("store") else {})
-        options: dict[str, Any] = {"capture_output": True, "text": True, "check": False}
+        # Files, not pipes: workers of some peers outlive their parent and would keep a pipe open.
+        process = subprocess.Popen(
+            command, stdout=out, stderr=errors, cwd=REPOSITORY, env=environment, start_new_session=True
+        )
         try:
-            result = subprocess.run(command, cwd=REPOSITORY, timeout=limit + PATIENCE, env=environment, **options)
+            code = process.wait(limit + PATIENCE)
         except subprocess.TimeoutExpired:
             return None
-    if result.returncode:
-        raise SystemExit(f"{name}: {result.stderr[-2000:]}")
-    found: dict[str, Any] = json.loads(result.stdout.splitlines()[-1])
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+        out.seek(0)
+        errors.seek(0)
+        if code:
+            raise SystemExit(f"{name}: {errors.read().decode()[-2000:]}")
+        found: dict[str, Any] = json.loads(out.read().splitlines()[-1])
     return found
 
 

@@ -88,7 +88,7 @@ def read_range(address: str, offset: int, length: int) -> memoryview:
     if local is not None:
         with local.open("rb", buffering=0) as file:
             return memoryview(os.pread(file.fileno(), length, offset))
-    bucket, _, key = _filesystem(address)[1].partition("/")
+    bucket, key = _place(address)
     store = _bucket(bucket, tuple(delta_options(address).items()))
     with _translated(address):
         return memoryview(obstore.get_range(store, key, start=offset, length=length))
@@ -262,11 +262,18 @@ def _filesystem(address: str) -> tuple[Any, str]:
     local = local_path(address)
     if local is not None:
         return fsspec.filesystem("file"), str(local)
-    protocol = address.partition("://")[0]
-    if protocol not in ("s3", "s3a"):
-        raise InputError(f"storage {address}: {protocol}:// is not supported; use a local path or s3://bucket/prefix")
+    _place(address)
     fs = fsspec.filesystem("s3", use_listings_cache=False)
     return fs, str(fs._strip_protocol(address))
+
+
+def _place(address: str) -> tuple[str, str]:
+    """Bucket and key of a remote address."""
+    protocol, _, path = address.partition("://")
+    if protocol not in ("s3", "s3a"):
+        raise InputError(f"storage {address}: {protocol}:// is not supported; use a local path or s3://bucket/prefix")
+    bucket, _, key = path.partition("/")
+    return bucket, key
 
 
 @lru_cache(maxsize=16)

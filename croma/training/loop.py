@@ -7,7 +7,7 @@ anywhere and goes on from a checkpoint gives the trajectory of the run that was 
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -48,7 +48,7 @@ class Plan:
     sharding: Sharding = "replicated"
     """How the network lies on the workers. Does not change the result."""
     shown_every: tuple[int, ...] = ()
-    """After multiples of these steps watchers look at the objective."""
+    """After multiples of these steps, and after the first of a process, watchers pass batches through the objective."""
 
 
 class StepReport(NamedTuple):
@@ -66,6 +66,8 @@ class StepReport(NamedTuple):
     seconds: float
     waited: float
     """Seconds of it without a batch to work on."""
+    saved: bool
+    """Whether a checkpoint of it follows."""
 
 
 class Watcher(Protocol):
@@ -74,7 +76,7 @@ class Watcher(Protocol):
     def after_step(self, report: StepReport, batch: Batch, objective: Objective) -> None:
         """Called after the update; `batch` is this worker's share of the step.
 
-        Where the network is sharded, `objective` is what was learnt only after the steps of `Plan.shown_every`.
+        Nothing may be passed through `objective` but after a process's first step and those of `Plan.shown_every`.
         """
         ...
 
@@ -156,6 +158,7 @@ class _Loop:
         self.stepper = Stepper(objective, plan.optimiser, plan.precision, plan.compiled, plan.sharding)
         self.network: Any = self.stepper.objective
         self.progress = Progress()
+        self.first = True
         self.unsaved: list[float] = []
 
     def run(self, batches: Callable[[int, int], Iterator[RawBatch]]) -> Progress:
@@ -185,8 +188,9 @@ class _Loop:
             if fault is not None:
                 self._rewind(fault, batch)
                 return False
-            self._update(outcome, batch, began, waited)
-            if any(outcome.requests) or self._due():
+            saved = any(outcome.requests) or self._due(self.progress.step + 1)
+            self._update(outcome, batch, began, waited, saved)
+            if saved:
                 self._save()
             if outcome.requests.stop:
                 log.warning("asked to stop: saved after step %d of %d", self.progress.step, self.plan.steps)
@@ -194,7 +198,7 @@ class _Loop:
             began = time.perf_counter()
         return True
 
-    def _update(self, outcome: Outcome, batch: Batch, began: float, waited: float) -> None:
+    def _update(self, outcome: Outcome, batch: Batch, began: float, waited: float, saved: bool) -> None:
         progress, plan = self.progress, self.plan
         rate = plan.schedule.rate(progress.step, plan.steps)
         self.stepper.update(rate, outcome.grad_norm)
@@ -211,17 +215,23 @@ class _Loop:
             grad_norm=outcome.grad_norm,
             seconds=time.perf_counter() - began,
             waited=waited,
+            saved=saved,
         )
-        shown = any(progress.step % every == 0 for every in plan.shown_every)
-        with self.stepper.spread.whole() if shown else nullcontext():
+        with self._shown() as objective:
             for watcher in self.watchers:
-                watcher.after_step(report, batch, self.objective)
+                watcher.after_step(report, batch, objective)
+
+    def _shown(self) -> AbstractContextManager[Any]:
+        """The objective as watchers see it: whole where they may want to pass something through it."""
+        first, self.first = self.first, False
+        shown = first or any(self.progress.step % every == 0 for every in self.plan.shown_every)
+        return self.stepper.spread.whole() if shown else nullcontext(self.network)
 
     def _recent_losses(self) -> list[float]:
         return [losses["loss"] for losses in self.progress.recent]
 
-    def _due(self) -> bool:
-        return self.progress.step % self.plan.checkpoint_every == 0 or self.progress.step == self.plan.steps
+    def _due(self, step: int) -> bool:
+        return step % self.plan.checkpoint_every == 0 or step == self.plan.steps
 
     def _rewind(self, fault: str, batch: Batch) -> None:
         """Go back to the newest checkpoint and leave this batch out from then on.

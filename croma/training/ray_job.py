@@ -40,6 +40,8 @@ log = logging.getLogger(__name__)
 
 TAG = "croma.training"
 """Tag of the MLflow run that holds a pretraining: its id."""
+VAIN_STARTS = 2
+"""Starts of a worker group, a minute each, that a lost node may cost: Ray believes in its resources for a while."""
 RECIPE = "croma.recipe"
 """Tag of the MLflow run over all seeds of a recipe: the fingerprint of what they have in common."""
 
@@ -140,7 +142,10 @@ def _fit(run: TrainRun) -> Trained:
         run_config=RunConfig(
             name=f"{run.id}-{run.attempt}",
             storage_path=scratch,  # for Ray's own notes; checkpoints are ours, in the run's storage
-            failure_config=FailureConfig(max_failures=resources.max_failures, controller_failure_limit=2),
+            failure_config=FailureConfig(
+                max_failures=resources.max_failures,
+                controller_failure_limit=VAIN_STARTS * max(1, resources.max_failures),
+            ),
             logging_config=LoggingConfig(log_level="WARNING"),
         ),
     )

@@ -25,7 +25,7 @@ from croma.model.layers import Stack
 from croma.training.spread import trained
 
 
-class Parts:
+class Sharded:
     """An objective cut over all workers, beside the one that it was made of. Implements `Spread`."""
 
     def __init__(self, objective: nn.Module) -> None:
@@ -38,7 +38,7 @@ class Parts:
         warnings.filterwarnings("ignore", message="FSDP2-wrapped module .* returned a view")
         mesh = init_device_mesh(self._device.type, (distributed.world_size(),))
         for unit in units(self.network):
-            cut: FSDPModule = fully_shard(unit, mesh=mesh, reshard_after_forward=True)  # type: ignore[assignment]
+            cut: FSDPModule = fully_shard(unit, mesh=mesh, reshard_after_forward=True)
             cut.set_gradient_divide_factor(1.0)  # a sum: the share of every sample is in its loss
             cut.set_force_sum_reduction_for_comms(True)
         self._parts = [(p, _part(p)) for p in self.network.parameters() if isinstance(p, DTensor)]

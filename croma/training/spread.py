@@ -54,7 +54,7 @@ class Spread(Protocol):
         ...
 
 
-class Copies:
+class Replicated:
     """The whole network on every worker. Implements `Spread`."""
 
     def __init__(self, objective: nn.Module) -> None:
@@ -100,11 +100,11 @@ class Copies:
 def spread(objective: nn.Module, sharding: Sharding) -> Spread:
     """Lay an objective on the workers; alone there is nothing to cut."""
     if sharding == "replicated" or distributed.world_size() == 1:
-        return Copies(objective)
+        return Replicated(objective)
     # torch's FSDP takes a second to import, and few networks need it.
-    from croma.training.sharding import Parts
+    from croma.training.sharding import Sharded
 
-    return Parts(objective)
+    return Sharded(objective)
 
 
 def trained(parameters: Iterable[nn.Parameter]) -> list[nn.Parameter]:

@@ -134,7 +134,7 @@ def _watchers(
     with open_run(tracker, run.name, run.id, run_id=run.tracking, system_metrics=True) as tracked:
         yield [
             *here,
-            Metrics(tracked, run.spec.global_batch, distributed.world_size(), resources.checkpoint_every),
+            Metrics(tracked, run.spec.global_batch, distributed.world_size()),
             Look(tracked, resources.look_every, shown()),
         ]
 

@@ -71,7 +71,7 @@ def test_a_run_follows_the_number_of_nodes(
     Nobody disturbed the run that it is compared with, which passes its batches in one piece. Small pieces make this one
     slow enough for Ray, which looks at the nodes every 20 s.
     """
-    monkeypatch.setenv("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", "25")  # it first tries to begin with both again
+    monkeypatch.setenv("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", "40")  # it first tries to begin with both again
     straight, name = pretrain(root, dataset, "straight", objective), f"elastic-{objective}"
     with ThreadPoolExecutor(1) as pool:
         elastic = {"workers": [1, 2], "resize_seconds": 2.0, "micro_batch": 1}

@@ -97,9 +97,10 @@ def test_asked_to_stop_it_saves_and_goes_on_later(tools: Any) -> None:
 
 def test_asked_to_save_it_saves_and_goes_on(tools: Any) -> None:
     store, asked = tools.memory(), iter(range(100))
-    _, _, _, progress = run(tools, store, requests=lambda: Requests(save=next(asked) == 5))
-    assert sorted(store.states) == [4, 6, 8, 12]
-    assert progress.step == 12
+    pixels, losses = tools.pixels(), tools.losses()
+    options = {"checkpoints": store, "watchers": [losses], "requests": lambda: Requests(save=next(asked) == 5)}
+    assert train(tools.objective(), pixels.batches, pixels.images, tools.plan(), **options).step == 12
+    assert sorted(store.states) == [report.step for report in losses.reports if report.saved] == [4, 6, 8, 12]
 
 
 def test_reports_add_up(tools: Any) -> None:
