@@ -2,11 +2,8 @@
 
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import pytest
-from prefect.client.orchestration import get_client
-from prefect.states import Completed, Pending, Running
 from prefect.utilities.templating import apply_values
 from prefect_kubernetes.worker import KubernetesWorkerJobConfiguration
 
@@ -48,31 +45,6 @@ def test_overlapping_runs_are_refused_or_queued_as_the_user_says(
     shown = {row[0]: row[3] for row in deployments.describe(deployments.plan(FILE, "demo", overlap))}
     assert shown["nightly-increment/nightly"] == f"1, then {scheduled}"
     assert shown["build-dataset/on-demand"] == "2, then queue", "what a person asks for waits for its turn"
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("prefect_server")
-@pytest.mark.parametrize(("overlap", "second"), [("refuse", "Cancelled"), ("queue", "AwaitingConcurrencySlot")])
-def test_a_server_refuses_or_queues_a_run_that_overlaps(overlap: deployments.Overlap, second: str) -> None:
-    planned = {d.full_name: d for d in deployments.plan(FILE, "demo", overlap)}
-    nightly = planned["nightly-increment/nightly"]
-    list(deployments.register([nightly]))
-    with get_client(sync_client=True) as client:
-        known = client.read_deployment_by_name(nightly.full_name)
-        first, next_ = (client.create_flow_run_from_deployment(known.id).id for _ in range(2))
-
-        def begin(run: UUID) -> str:
-            """What a worker does first; the name of the state in which the server puts the run."""
-            state = client.set_flow_run_state(run, Pending()).state
-            assert state is not None
-            return state.name
-
-        assert [begin(first), begin(next_)] == ["Pending", second]
-        for state in (Running(), Completed()):
-            client.set_flow_run_state(first, state)
-        if overlap == "queue":
-            assert begin(next_) == "Pending"
-        client.delete_deployment(known.id)
 
 
 def test_a_flow_that_there_is_not(tmp_path: Path) -> None:
