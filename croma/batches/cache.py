@@ -1,6 +1,6 @@
 """A cache on local disk of shards that are in object storage: fetched in blocks, written through, bounded.
 
-A block is a run of neighbouring chips (`Order.runs`), a few megabytes. Each cached shard is one sparse file: the
+A block is a run of neighbouring chips (`Order.runs`), about two megabytes. Each cached shard is one sparse file: the
 bytes of the shard at their own offsets, then one byte for every block that says whether it is there. That byte is set
 after the block's bytes are written and survives the process, so what was once fetched is not fetched again, not even
 after a crash. Processes of one machine share the files; a lock on the block's byte keeps two of them from fetching
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 ReadRange = Callable[[str, int, int], bytes | memoryview]
 """Bytes of a remote file: (address, offset, length)."""
 
-FETCHERS = 16
+FETCHERS = 32
 """Requests in flight."""
 QUEUED = 4 * FETCHERS
 """Blocks that are asked for at once: enough to keep requests in flight from one batch to the next."""
