@@ -28,8 +28,8 @@ serve: $(VENV)/.user  ## Prefect and MLflow in the browser, over what the demo l
 	$(BIN)/croma serve
 
 test: check  ## everything that CI runs
-	$(BIN)/python -m pytest -n auto -m "not slow and not stack and not network" --durations=10
-	$(BIN)/python -m pytest -m "slow and not stack and not network" --durations=10
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile -m "not slow and not stack and not network" --durations=10
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile -m "slow and not stack and not network" --durations=10
 
 test-stack: $(VENV)/.dev  ## images, and fault drills on the whole stack (tens of minutes; apt packages as root)
 	$(BIN)/python -m pytest -m "stack and not network" --durations=10

@@ -46,7 +46,16 @@ PUBLISHED = {"base": (2353, 652.7), "large": (4369, 1437.9)}
 
 _FREE = ("empty", "new_empty", "detach", "_unsafe_view", "lift_fresh", "alias", "_fused_sdp_choice")
 """Calls that launch nothing, by the beginning of their names."""
-_WIDE = ("layer_norm", "pow.Tensor_Scalar", "exp", "rsqrt", "norm.ScalarOpt_dim", "softmax.int", "log_softmax.int")
+_WIDE = (
+    "layer_norm",
+    "native_layer_norm",
+    "pow.Tensor_Scalar",
+    "exp",
+    "rsqrt",
+    "norm.ScalarOpt_dim",
+    "softmax.int",
+    "log_softmax.int",
+)
 """What CUDA's autocast computes in float32 and the CPU's does not, of what either code calls."""
 
 

@@ -37,10 +37,22 @@ def uniform(keys: Tensor, n: int, stream: int) -> Tensor:
     Returns:
         float32 (b, n) with 24 random bits each, on the device of `keys`.
     """
+    drawn: Tensor = _uniform(keys, n, stream)
+    return drawn
+
+
+# One operation to a compiler: Inductor counts `arange` in int32 on GPUs, where the constants below do not fit (2.11).
+@torch.library.custom_op("croma::uniform", mutates_args=())
+def _uniform(keys: Tensor, n: int, stream: int) -> Tensor:
     counter = torch.arange(1, n + 1, dtype=torch.int64, device=keys.device)
     origin = mix(keys ^ mix(torch.full_like(keys, stream) * _GOLDEN))
     bits = _shift(mix(origin[:, None] + counter * _GOLDEN), 40)
     return bits.to(torch.float32) * (1.0 / (1 << 24))
+
+
+@_uniform.register_fake
+def _(keys: Tensor, n: int, stream: int) -> Tensor:  # noqa: ARG001 - the operation's own arguments
+    return keys.new_empty((len(keys), n), dtype=torch.float32)
 
 
 def integers(keys: Tensor, below: Tensor | int, stream: int, n: int = 1) -> Tensor:

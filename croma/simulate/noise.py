@@ -3,6 +3,7 @@
 Nothing here depends on the order of calls or on the window asked for, so two tiles that see the same ground agree.
 """
 
+from functools import lru_cache
 from hashlib import sha256
 
 import numpy as np
@@ -87,11 +88,13 @@ def interpolated(values: Floats, pixel: float, x: Floats, y: Floats) -> Floats:
     return result
 
 
+@lru_cache(maxsize=4)  # most fields of a world share two or three grids
 def _wave_numbers(size: int, pixel: float) -> npt.NDArray[np.float64]:
     """Cycles per metre of the bins of a real FFT, shape (size, size // 2 + 1)."""
     numbers: npt.NDArray[np.float64] = np.hypot(
         np.fft.fftfreq(size, pixel)[:, None], np.fft.rfftfreq(size, pixel)[None, :]
     )
+    numbers.setflags(write=False)
     return numbers
 
 

@@ -3,7 +3,7 @@
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -38,12 +38,16 @@ def sources() -> list[Path]:
     return sorted([*REPOSITORY.glob("croma/**/*.py"), *REPOSITORY.glob("flows/**/*.py")])
 
 
-def imports(path: Path) -> Iterator[str]:
+@cache
+def vendors(path: Path) -> set[str]:
+    """The packages that a file imports anywhere."""
+    names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            yield node.module
+            names.add(node.module)
+    return {name.partition(".")[0] for name in names}
 
 
 @pytest.mark.parametrize("vendor", sorted(DOORS))
@@ -52,7 +56,7 @@ def test_one_door(vendor: str) -> None:
     for path in sources():
         place = path.relative_to(REPOSITORY).as_posix()
         inside = any(place == door or place.startswith(f"{door}/") for door in DOORS[vendor])
-        if not inside and any(name.split(".")[0] == vendor for name in imports(path)):
+        if not inside and vendor in vendors(path):
             strangers.append(place)
     assert not strangers, f"{vendor} is imported outside its door {sorted(DOORS[vendor])}: {strangers}"
 
@@ -82,6 +86,7 @@ def test_build_wing_never_loads_torch() -> None:
     assert loaded_by(", ".join(wing), "torch", "mlflow", "ray") == []
 
 
+@pytest.mark.slow
 def test_learn_wing_never_loads_gdal() -> None:
     wing = modules("croma/batches/*.py", "croma/model/*.py", "croma/objectives/*.py", "croma/training/*.py")
     wing += modules("croma/evaluation/*.py")
@@ -95,5 +100,6 @@ def test_model_needs_torch_and_numpy_alone() -> None:
     assert loaded_by(", ".join(alone), *vendors) == []
 
 
+@pytest.mark.slow
 def test_flows_never_load_torch() -> None:
     assert loaded_by(", ".join(modules("flows/*.py")), "torch") == []

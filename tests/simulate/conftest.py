@@ -1,8 +1,10 @@
 """Worlds that the tests of this room share."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
+from filelock import FileLock
 
 from croma.simulate.frame import Column, Frame
 from croma.simulate.ground import Ground, Land
@@ -27,8 +29,11 @@ def lands(frame: Frame, ground: Ground) -> dict[Column, Land]:
 
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    """Everything the demo world has, on 5.1 km tiles."""
-    return build_world(TINY, tmp_path_factory.mktemp("worlds") / "tiny")
+    """Everything the demo world has, on 5.1 km tiles; one for all workers of a run."""
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    with FileLock(shared / "tiny.lock"):
+        return build_world(TINY, shared / "tiny")
 
 
 @pytest.fixture(scope="session")

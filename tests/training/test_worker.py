@@ -49,6 +49,7 @@ def test_copies_can_be_judged_while_the_run_goes_on(tmp_path: Path) -> None:
     assert list_finished(run.root, run.name) == []
 
 
+@pytest.mark.slow
 def test_a_look_shows_the_same_chips_whatever_step_a_run_goes_on_from(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
