@@ -41,8 +41,8 @@ HEARTBEAT = "croma.heartbeat"
 """Tag with the time (Unix seconds) at which a run last sent something."""
 PARENT = "mlflow.parentRunId"
 """Tag by which MLflow shows a run below another."""
-_OF_MODELS = {"mlflow.experimentKind": "custom_model_development"}
-"""Tag by which MLflow's pages show training and models first, not conversations with language models."""
+DESCRIPTION = "mlflow.note.content"
+"""Tag with Markdown that MLflow shows above a run's metrics."""
 _TABLES = "mlflow.loggedArtifacts"
 _SEND_POINTS, _SEND_SECONDS, _KEEP_POINTS = 500, 5.0, 200_000
 
@@ -283,7 +283,7 @@ def _experiment_id(tracker: Tracker, name: str) -> str:
     if found is None:
         place = f"{tracker.artifacts}/{name}" if tracker.artifacts else None
         try:
-            return tracker.client.create_experiment(name, artifact_location=place, tags=_OF_MODELS)
+            return tracker.client.create_experiment(name, artifact_location=place)
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise

@@ -236,7 +236,8 @@ def _tracked(
 
     known = read_runs(tracker, run.name, {TAG: run.id})
     tags = {TAG: run.id, "croma.kind": "pretraining"}
-    title = f"pretrain-{run.id}-seed{run.spec.seed}"
+    # Lists show a dozen letters, below the recipe: what tells runs apart comes first.
+    title = f"seed{run.spec.seed}-{run.id.rpartition('-')[2][:6]}"
     above = parent or _recipe_run(run, tracker)
     with open_run(tracker, run.name, title, tags=tags, run_id=known[0].id if known else None) as tracked:
         nest(tracker, tracked.id, above)

@@ -81,6 +81,7 @@ def modules(*patterns: str) -> list[str]:
     ]
 
 
+@pytest.mark.slow
 def test_build_wing_never_loads_torch() -> None:
     wing = modules("croma/catalog/*.py", "croma/raster/*.py", "croma/building/*.py", "croma/importing/*.py")
     wing += modules("croma/pairing.py", "croma/splits.py")

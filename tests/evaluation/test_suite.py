@@ -129,6 +129,7 @@ def test_everything_is_logged_once_and_the_model_registered(
     (run,) = read_runs(tracker, "whole", {"croma.kind": "evaluation"})
     assert (run.id, run.status) == (cut.id, "FINISHED")
     assert run.tags["mlflow.parentRunId"] == training.id
+    assert f"step 7 on `{tiny_ref}`: **passed**" in run.tags["mlflow.note.content"]
     assert 0.5 <= run.metrics["eval/knn/joint/top1"] <= 1
     assert "baseline/untrained/linear/radar/macro-f1" in run.metrics
     assert "margin/band-statistics/linear/joint/top1" in run.metrics
