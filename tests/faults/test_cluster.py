@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -73,20 +74,23 @@ def test_the_shards_of_a_node_that_dies_are_filled_by_others(cluster: Cluster, w
         expected = build(spec(), catalog.address, str(tmp_path / "calm"))
         prepared = prepare(spec(), catalog.address, str(tmp_path / "dataset"))
         calls = [(str(tmp_path), prepared.uri, prepared.plan, shard) for shard in prepared.shards]
-        files.delay = 0.1
+        files.delay = 0.3
         third = cluster.add_node(num_cpus=1)
-        lost: set[str] = set()
-        found: dict[int, tuple[str, Filled]] = {}
-        with join(cluster.address):
-            for number, result in spread(filled_at, calls, SHARE):
-                found[number] = result
-                begun = {path.name for path in tmp_path.glob(f"{third.node_id}-*")}
-                ended = {f"{node}-{prepared.shards[n]}" for n, (node, _) in found.items()}
-                if not lost and begun - ended:
-                    cluster.remove_node(third, allow_graceful=False)  # SIGKILL for its raylet; its workers go with it
-                    lost = begun - ended
-    assert lost, "the node died while it filled a shard"
-    assert third.node_id not in {found[prepared.shards.index(name.partition("-")[2])][0] for name in lost}
+        lost: list[str] = []
+
+        def kill() -> None:
+            """SIGKILL for the node's raylet, and so for its workers, when it is in the middle of its first shard."""
+            wait_for(lambda: any(tmp_path.glob(f"{third.node_id}-*")))
+            time.sleep(0.3)
+            lost.extend(path.name.partition("-")[2] for path in tmp_path.glob(f"{third.node_id}-*"))
+            cluster.remove_node(third, allow_graceful=False)
+
+        with join(cluster.address), ThreadPoolExecutor(1) as pool:
+            killed = pool.submit(kill)
+            found = dict(spread(filled_at, calls, SHARE))
+            killed.result()
+    assert len(lost) == 1
+    assert found[prepared.shards.index(lost[0])][0] != third.node_id, "another node has filled it"
     built = finish(prepared, {number: filled for number, (_, filled) in found.items()})
     assert shards(built.ref.uri) == shards(expected.ref.uri)
     assert built.rows.equals(expected.rows)
