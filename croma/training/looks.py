@@ -17,7 +17,7 @@ from croma.training.loop import StepReport
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from croma.tracking import Run
+    from croma.tracking.run import Run
 
 SHOWN = 4
 """Chips in a picture."""

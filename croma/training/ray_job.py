@@ -33,7 +33,8 @@ from croma.training.ray_worker import FINAL, Notes, Torch, train_worker
 from croma.training.spec import Trained, TrainResult, TrainRun, TrainSpec
 
 if TYPE_CHECKING:
-    from croma.tracking import Run, Tracker
+    from croma.tracking.run import Run
+    from croma.tracking.tracker import Tracker
 
 log = logging.getLogger(__name__)
 
@@ -213,7 +214,7 @@ def _nest(tracker: "Tracker | None", result: TrainResult, parent: str | None) ->
     """Show a finished run below another one, where the tracker has both."""
     if tracker is None or parent is None or result.tracking is None:
         return
-    from croma.tracking import nest
+    from croma.tracking.records import nest
 
     try:
         nest(tracker, result.tracking, parent)
@@ -230,11 +231,13 @@ def _tracked(
         yield run, None
         return
     # MLflow takes a second to import, and not everybody tracks.
-    from croma.tracking import nest, open_run, read_runs
+    from croma.tracking.records import nest, read_runs
+    from croma.tracking.run import open_run
 
     known = read_runs(tracker, run.name, {TAG: run.id})
     tags = {TAG: run.id, "croma.kind": "pretraining"}
-    title = f"pretrain-{run.id}-seed{run.spec.seed}"
+    # Lists show a dozen letters, below the recipe: what tells runs apart comes first.
+    title = f"seed{run.spec.seed}-{run.id.rpartition('-')[2][:6]}"
     above = parent or _recipe_run(run, tracker)
     with open_run(tracker, run.name, title, tags=tags, run_id=known[0].id if known else None) as tracked:
         nest(tracker, tracked.id, above)
@@ -247,7 +250,8 @@ def _tracked(
 
 def _recipe_run(run: TrainRun, tracker: "Tracker") -> str:
     """The id of the MLflow run under which all seeds of a recipe are nested; it holds what they have in common."""
-    from croma.tracking import open_run, read_runs
+    from croma.tracking.records import read_runs
+    from croma.tracking.run import open_run
 
     recipe = run.spec.model_dump(mode="json", exclude={"seed", "resources"})
     tags = {RECIPE: digest(recipe), "croma.kind": "recipe"}

@@ -16,7 +16,7 @@ from croma.objectives.objective import Objective
 from croma.training.loop import StepReport
 
 if TYPE_CHECKING:
-    from croma.tracking import Run
+    from croma.tracking.run import Run
 
 log = logging.getLogger(__name__)
 

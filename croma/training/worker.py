@@ -127,7 +127,8 @@ def _watchers(
         yield here
         return
     # MLflow takes a second to import, and only rank 0 needs it.
-    from croma.tracking import Tracker, open_run
+    from croma.tracking.run import open_run
+    from croma.tracking.tracker import Tracker
 
     tracker = Tracker(uri=run.tracker)
     with open_run(tracker, run.name, run.id, run_id=run.tracking, system_metrics=True) as tracked:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from croma.shards.ref import DatasetRef
-from croma.tracking import local_tracker
+from croma.tracking.tracker import local_tracker
 from croma.training.ray_job import run_training
 from croma.training.spec import TrainResult, TrainSpec
 from tests.distributed.worker import OBJECTIVES, SPEC

@@ -22,7 +22,8 @@ from croma.errors import ContractError
 from croma.evaluation.history import read_history
 from croma.model.weights import load_weights
 from croma.shards.ref import DatasetRef
-from croma.tracking import local_tracker, read_runs
+from croma.tracking.records import read_runs
+from croma.tracking.tracker import local_tracker
 from croma.training.spec import TrainResult
 from tests.distributed.driver import STEPS, pretrain
 from tests.distributed.runs import assert_same_weights, curve, saved, wait_for
