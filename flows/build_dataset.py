@@ -12,6 +12,7 @@ from croma.building.seal import seal
 from croma.building.spec import BuildSpec
 from croma.catalog.dialects import catalog_name
 from croma.catalog.signing import default_signer
+from croma.logs import about
 from croma.provenance import code_version
 from croma.shards.dataset import read_card
 from croma.shards.ref import DatasetRef
@@ -68,7 +69,8 @@ def fill_shards(uri: str, plan: str, shards: list[str]) -> list[str]:
     for shard in shards:
         card = fill(read_plan(plan, shard), uri, default_signer())
         metrics.count(uri, card)
-        log.info("shard %s: %d chips, %d refused", card.id, card.samples, len(card.rejections))
+        with about(dataset=uri, shard=card.id):
+            log.info("shard %s: %d chips, %d refused", card.id, card.samples, len(card.rejections))
         cards.append(card.id)
     return cards
 

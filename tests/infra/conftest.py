@@ -25,7 +25,8 @@ def site() -> Iterator[StackSite]:
     home = Path(tempfile.mkdtemp(prefix="croma-drill-"))
     home.chmod(0o755)
     before = dict(os.environ)
-    site = StackSite(home, shift=300)
+    # With one CPU a node, two workers of a training are on two nodes, and the loss of one is felt.
+    site = StackSite(home, shift=300, cpus=1)
     try:
         dict(parts.up(site))
         imagery.load(site, build_world(TINY, home / "tiny").folder)

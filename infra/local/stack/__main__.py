@@ -105,6 +105,7 @@ def run_demo(
                     typer.echo(f"{time.strftime('%H:%M:%S')} {flow}: {state}")
             seen.update(states)
 
+        os.environ.update(here.environment())
         state = demo.wait_for(here, demo.ask_for_run(here, recipe), 60 * minutes, watch)
         if state != "Completed":
             raise StackError(f"the run ended as {state}; the end of its log:\n{demo.logs(here, 'learn-worker')}")

@@ -50,6 +50,7 @@ class Page:
         time.sleep(2)
         for name, value in remembered.items():
             self.ask("Runtime.evaluate", expression=f"localStorage.setItem({json.dumps(name)}, {json.dumps(value)})")
+        self.ask("Page.navigate", url="about:blank")  # a page that stays would not read what it keeps again
 
     def take(self, address: str, path: Path, words: str, patience: float = 40.0) -> None:
         """Open an address, wait until `words` stand on the page, and keep a picture of it.
@@ -87,11 +88,13 @@ def photograph(site: StackSite, folder: Path, experiment: str) -> list[Path]:
         page.take(f"{prefect}/deployments", folder / "prefect-deployments.png", "on-demand")
         page.take(f"{prefect}/artifacts", folder / "prefect-artifacts.png", "dataset-")
         known = base64.b64encode(f"admin:{site.secrets['mlflow']}".encode()).decode()
-        page.log_in(mlflow, f"Basic {known}", {"mlflow.assistant.isOpen": "false"})
+        closed = {"mlflow.assistant.fab.autoOpenedOnFirstLoad_v1": "true", "mlflow.assistant.panelOpen_v1": "false"}
+        page.log_in(mlflow, f"Basic {known}", closed)
         found = MlflowClient(mlflow).get_experiment_by_name(experiment)
         if found is None:
             raise StackError(f"MLflow has no experiment {experiment}")
-        page.take(f"{mlflow}/#/experiments/{found.experiment_id}/runs", folder / "mlflow-runs.png", "pretrain-")
+        runs = f"{mlflow}/#/experiments/{found.experiment_id}/runs?workflowType=machine_learning"
+        page.take(runs, folder / "mlflow-runs.png", "pretrain-")
         page.log_in(ray, f"Bearer {site.secrets['ray']}", {})
         page.take(f"{ray}/#/jobs", folder / "ray-jobs.png", experiment)
         page.take(f"{ray}/#/cluster", folder / "ray-cluster.png", "ALIVE")
