@@ -72,8 +72,15 @@ def ask(address: str, method: str = "GET", **content: Any) -> Any:
 def test_a_schedule_fires(environment: dict[str, str], servers: list[Process], tmp_path: Path) -> None:
     api, recipe = environment["PREFECT_API_URL"], tmp_path / "tiny.yaml"
     recipe.write_text((REPOSITORY / "tests" / "end_to_end" / "tiny.yaml").read_text())
-    said = run([sys.executable, "-m", "croma.cli.main", "deploy", str(recipe)], environment)
+    notices = {"CROMA_NOTICES_URL": "https://hooks.example.org/services/a-secret"}
+    said = run(
+        [sys.executable, "-m", "croma.cli.main", "deploy", str(recipe), "--file", str(REPOSITORY / "prefect.yaml")],
+        environment | notices,
+    )
     assert "check-dataset/weekly" in said
+    assert "a-secret" not in said
+    (notice,) = ask(f"{api}/automations/filter", "POST")
+    assert (notice["name"], notice["enabled"]) == ("croma-failures", True)
     weekly = ask(f"{api}/deployments/name/check-dataset/weekly")
     (schedule,) = weekly["schedules"]
     assert schedule["schedule"]["cron"] == "0 6 * * 0"
