@@ -29,7 +29,8 @@ def check(root: Path) -> list[str]:
 
 def _read(path: Path) -> tuple[dict[str, str], list[str]]:
     """Versions by package, and the lines that are none."""
-    fixed, loose = {}, []
+    fixed: dict[str, str] = {}
+    loose = []
     for line in path.read_text().splitlines():
         words = line.partition(" #")[0].strip()
         if not words or words.startswith("#"):

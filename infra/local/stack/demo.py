@@ -37,7 +37,7 @@ def states(site: StackSite) -> dict[str, str]:
     """The state of the newest run of each flow."""
     with client_of(site) as client:
         flows = {flow.id: flow.name for flow in client.read_flows()}
-        newest = sorted(client.read_flow_runs(), key=lambda run: run.created)
+        newest = sorted(client.read_flow_runs(), key=lambda run: run.created.timestamp() if run.created else 0.0)
         return {flows[run.flow_id]: run.state_name or "" for run in newest}
 
 
