@@ -1,4 +1,4 @@
-"""How tasks behave when something fails: what may pass is tried again, everything else stops at once; what flows tell."""
+"""How tasks behave when something fails (what may pass is tried again, all else stops at once), and what flows tell."""
 
 import logging
 from typing import Any, TypedDict
@@ -7,7 +7,6 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import Task
 
 from croma.errors import TransientError
-
 
 # On a worker nobody else says it: what flows tell from INFO on reaches the console, and with
 # PREFECT_LOGGING_EXTRA_LOGGERS=croma,flows the run's page too.
