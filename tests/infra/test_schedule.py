@@ -1,6 +1,7 @@
 """What `croma deploy` registers runs by itself when its hour comes: a real server, a real worker, nobody who asks."""
 
 import json
+import os
 import sys
 import time
 import urllib.request
@@ -14,7 +15,7 @@ from infra.local.stack.process import Process, listens, run
 from tests.conftest import REPOSITORY, free_port
 from tests.evaluation.world import make_dataset, three_classes
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 PREFECT = str(Path(sys.executable).with_name("prefect"))
 QUICK = {
     "PREFECT_SERVER_SERVICES_SCHEDULER_RECENT_DEPLOYMENTS_LOOP_SECONDS": "1",
@@ -27,7 +28,7 @@ QUICK = {
 def environment(tmp_path: Path) -> dict[str, str]:
     """A site with a dataset of its own, and where its Prefect server will be."""
     make_dataset(str(tmp_path / "storage"), tmp_path, three_classes(12))  # named tiny
-    paths = {"PYTHONPATH": str(REPOSITORY), "CROMA_STORAGE": str(tmp_path / "storage")}
+    paths = {"PYTHONPATH": os.pathsep.join([str(REPOSITORY), *sys.path]), "CROMA_STORAGE": str(tmp_path / "storage")}
     homes = {"CROMA_HOME": str(tmp_path / "home"), "PREFECT_HOME": str(tmp_path / "prefect-home")}
     quiet = {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "PREFECT_CLI_PROMPT": "false", "DO_NOT_TRACK": "1"}
     return {**paths, **homes, **quiet, **QUICK, "PREFECT_API_URL": f"http://127.0.0.1:{free_port()}/api"}
