@@ -15,6 +15,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
@@ -45,6 +46,8 @@ CHIPS = 10_000
 CLASSES = 10
 DIM = 768
 """Of CROMA-B's vectors."""
+SCIKIT_LEARN = {"scikit-learn": 1e-6, "scikit-learn, default": 1e-4}
+"""Tolerances of its fits. By default weak penalties are left before the optimum, which says another accuracy."""
 
 
 def quick_suite(folder: Path, chips: int) -> dict[str, float]:
@@ -87,7 +90,10 @@ def _planted_vectors() -> Iterator[None]:
 
 
 def sweep(chips: int, repeats: int, dim: int = DIM) -> dict[str, Any]:
-    """The batched sweep beside scikit-learn's fits: seconds of each, and the largest gap of accuracy in points."""
+    """The batched sweep beside scikit-learn's fits, by default and where its accuracies no longer change.
+
+    Seconds of each, accuracies by penalty, and how far the largest gap of accuracy to ours is, in points.
+    """
     generator = torch.Generator().manual_seed(1)
     centres, sizes = torch.randn(CLASSES, dim, generator=generator), torch.logspace(0, -2, dim)
     turn = torch.linalg.qr(torch.randn(dim, dim, generator=generator))[0]
@@ -107,14 +113,15 @@ def sweep(chips: int, repeats: int, dim: int = DIM) -> dict[str, Any]:
         logits = linear.fit_sweep(fit, CLASSES, penalties).logits(score.features)
         return [float((each.argmax(1) == score.labels).float().mean()) for each in logits]
 
-    def theirs() -> list[float]:
+    def theirs(tolerance: float) -> list[float]:
         x, y = fit.features.numpy(), fit.labels.numpy()
-        fits = [LogisticRegression(C=penalty, max_iter=1000).fit(x, y) for penalty in penalties]
+        fits = [LogisticRegression(C=penalty, tol=tolerance, max_iter=10_000).fit(x, y) for penalty in penalties]
         return [float(each.score(score.features.numpy(), score.labels.numpy())) for each in fits]
 
-    times, answers = _in_turns({"ours": ours, "scikit-learn": theirs}, repeats)
-    gaps = np.abs(np.subtract(answers["ours"], answers["scikit-learn"])) * 100
-    return {"seconds": times, "accuracies": answers, "gap_points": float(gaps.max()), "penalties": len(penalties)}
+    rivals = {name: partial(theirs, tolerance) for name, tolerance in SCIKIT_LEARN.items()}
+    times, answers = _in_turns({"ours": ours, **rivals}, repeats)
+    gaps = {name: float(np.abs(np.subtract(answers["ours"], answers[name])).max()) * 100 for name in rivals}
+    return {"seconds": times, "accuracies": answers, "gap_points": gaps, "penalties": len(penalties)}
 
 
 def embedding(chips: int, repeats: int) -> dict[str, Any]:
@@ -183,12 +190,15 @@ def _table(found: dict[str, Any]) -> str:
     before, after = machine["load"]
     rows = [
         ("`quick` suite", f"{quick['chips']:,} chips, embeddings kept", f"{quick['seconds']:.1f} s", "", ""),
-        (
-            f"linear probe, {swept['penalties']} penalties",
-            f"largest gap of accuracy {swept['gap_points']:.2f} points",
-            f"{seconds['ours']:.2f} s",
-            f"scikit-learn {seconds['scikit-learn']:.2f} s",
-            f"{seconds['scikit-learn'] / seconds['ours']:.1f}",
+        *(
+            (
+                f"linear probe, {swept['penalties']} penalties",
+                f"largest gap of accuracy {gap:.2f} points",
+                f"{seconds['ours']:.2f} s",
+                f"{name} {seconds[name]:.2f} s",
+                f"{seconds[name] / seconds['ours']:.1f}",
+            )
+            for name, gap in swept["gap_points"].items()
         ),
         (
             "CROMA-B at 120 px, all vectors",

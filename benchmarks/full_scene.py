@@ -8,7 +8,7 @@ import rasterio
 from rasterio.transform import Affine
 from scipy.ndimage import zoom
 
-from croma.sensors import SENTINEL_1_RTC, SENTINEL_2_L2A
+from croma.sensors import SENTINEL_1_RTC, SENTINEL_2_L2A, Band
 
 METRES = 109_800
 """Side of a Sentinel-2 tile."""
@@ -23,11 +23,19 @@ def make_scene(folder: Path, metres: int = METRES) -> None:
         metres: side of the scene.
     """
     folder.mkdir(parents=True, exist_ok=True)
+
+    def there(band: Band) -> bool:
+        return (folder / f"{band.name}.tif").exists()
+
     for number, band in enumerate(SENTINEL_2_L2A.bands):
+        if there(band):
+            continue
         side = metres // band.resolution
         ground = 1500 + 400 * _smooth(side, number) + 25 * _grain(side, 100 + number)
         _write(folder / f"{band.name}.tif", ground.clip(1, 9999).astype(np.uint16), band.resolution, 0, 2)
     for number, band in enumerate(SENTINEL_1_RTC.bands):
+        if there(band):
+            continue
         side = metres // band.resolution
         power = 10 ** ((-12 + 3 * _smooth(side, 50 + number) + 2 * _grain(side, 150 + number)) / 10)
         _write(folder / f"{band.name}.tif", power.astype(np.float32), band.resolution, -32768, 3)
@@ -43,8 +51,6 @@ def _grain(side: int, seed: int) -> npt.NDArray[np.float32]:
 
 
 def _write(path: Path, pixels: npt.NDArray[np.generic], resolution: int, nodata: float, predictor: int) -> None:
-    if path.exists():
-        return
     unfinished = path.with_suffix(".part.tif")
     profile = {
         "driver": "GTiff",

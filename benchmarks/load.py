@@ -1,14 +1,16 @@
 """How fast shuffled batches are loaded, by us and by others, on this machine: `make bench-load`.
 
-Every measurement is a fresh process; loaders take turns, so that a slow minute hits all alike. Locally the files are
-in memory already (the page cache); over the network every loader starts cold, from an nginx on loopback that waits
-20 ms before each answer. Prints tables and writes the numbers as JSON.
+Every measurement is a fresh process that has imported what it needs; loaders take turns, so that a slow minute hits
+all alike. Locally the files are in memory already (the page cache); over the network every loader starts cold, from an
+nginx on loopback that waits 20 ms before each answer. Prints tables and writes the numbers as JSON.
 """
 
 import argparse
+import importlib
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
 import tempfile
@@ -25,12 +27,14 @@ import psutil
 from benchmarks import object_store
 from benchmarks.build import REPOSITORY, machine_facts
 from benchmarks.forms import PER_SHARD, importable, make
-from benchmarks.loaders import BUCKET, LOADERS, NEEDS, Job
+from benchmarks.loaders import BUCKET, IMPORTS, LOADERS, NEEDS, Job
 
 DELAY = 0.02
 """Seconds before each answer of the object store."""
+PATIENCE = 90.0
+"""Seconds that a loader may take to its first batch; one that takes longer is said to stall."""
 PACKAGES = ("torch", "webdataset", "litdata", "mosaicml-streaming", "spdl", "zarr")
-LOCAL = {"ours": 12, "ours, first reads": 1, "preadv": 12, "SPDL": 6}
+LOCAL = {"ours": 4, "ours, first reads": 1, "preadv": 4, "SPDL": 2}
 """Epochs of those that would be over too soon; one of the others."""
 STREAMED = [name for name in LOADERS if name not in ("preadv", "webdataset float32")]
 
@@ -40,24 +44,39 @@ def installed(name: str) -> bool:
     return name.partition(",")[0] in ("ours", "preadv") or importable(NEEDS.get(name, name))
 
 
-def measure(name: str, job: dict[str, Any], limit: float) -> dict[str, Any]:
-    """One run of a loader in a process of its own; stopped `limit` seconds after its first batch."""
-    with tempfile.TemporaryDirectory() as scratch:
+def measure(name: str, job: dict[str, Any], limit: float) -> dict[str, Any] | None:
+    """One run of a loader in a process of its own; stopped `limit` seconds after its first batch.
+
+    None: no first batch came in `PATIENCE` seconds.
+    """
+    with tempfile.TemporaryDirectory() as scratch, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as errors:
         text = json.dumps({"name": name.partition(",")[0], "limit": limit, "job": {**job, "scratch": scratch}})
         command = [sys.executable, "-W", "ignore", "-m", "benchmarks.load", "--run", text]
         environment = os.environ | (_credentials(job["store"]) if job.get("store") else {})
-        result = subprocess.run(
-            command, capture_output=True, text=True, cwd=REPOSITORY, timeout=limit + 300, check=False, env=environment
+        # Files, not pipes: workers of some peers outlive their parent and would keep a pipe open.
+        process = subprocess.Popen(
+            command, stdout=out, stderr=errors, cwd=REPOSITORY, env=environment, start_new_session=True
         )
-    if result.returncode:
-        raise SystemExit(f"{name}: {result.stderr[-2000:]}")
-    found: dict[str, Any] = json.loads(result.stdout.splitlines()[-1])
+        try:
+            code = process.wait(limit + PATIENCE)
+        except subprocess.TimeoutExpired:
+            return None
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+        out.seek(0)
+        errors.seek(0)
+        if code:
+            raise SystemExit(f"{name}: {errors.read().decode()[-2000:]}")
+        found: dict[str, Any] = json.loads(out.read().splitlines()[-1])
     return found
 
 
 def run(text: str) -> None:
     """What a measuring process does: import, then load against the clock."""
     wanted = json.loads(text)
+    for module in IMPORTS.get(wanted["name"], ()):
+        importlib.import_module(module)
     load, job = LOADERS[wanted["name"]], Job(**wanted["job"])
     began = time.perf_counter()
     batches = load(job)
@@ -99,14 +118,18 @@ def store_of(folder: Path) -> Iterator[str]:
 
 def compare(names: list[str], rounds: int, limit: float, epochs: dict[str, int], **job: Any) -> list[dict[str, Any]]:
     """Rows of all loaders, in rounds."""
+    cold = bool(job.get("store"))
     runs: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
+    stalled: set[str] = set()
     for number in range(rounds):
         for name in names:
-            runs[name].append(measure(name, {**job, "epochs": epochs.get(name, 1)}, limit))
-            print(
-                f"round {number + 1}: {name:22} {_pace(runs[name][-1], bool(job.get('store'))):9.0f}/s", file=sys.stderr
-            )
-    return [{"loader": name, **summarise(found, bool(job.get("store")))} for name, found in runs.items()]
+            found = None if name in stalled else measure(name, {**job, "epochs": epochs.get(name, 1)}, limit)
+            if found is None:
+                stalled.add(name)
+                continue
+            runs[name].append(found)
+            print(f"round {number + 1}: {name:22} {_pace(found, cold):9.0f}/s", file=sys.stderr)
+    return [{"loader": name, **summarise(found, cold)} for name, found in runs.items() if found]
 
 
 def _pace(found: dict[str, Any], cold: bool) -> float:
@@ -134,12 +157,14 @@ def resumes(folder: Path, steps: list[int], rounds: int) -> list[dict[str, Any]]
     for name in ("ours", "webdataset"):
         for step in steps:
             job = {"folder": str(folder), "start": step}
-            found = [measure(name, job, 0.0)["first_batch"] for _ in range(rounds)] if installed(name) else []
-            rows.append({"loader": name, "step": step, "first_batch_ms": round(1000 * median(found))} if found else {})
-    return [row for row in rows if row]
+            runs = [measure(name, job, 0.0) for _ in range(rounds)] if installed(name) else []
+            found = [run["first_batch"] for run in runs if run is not None]
+            if found:
+                rows.append({"loader": name, "step": step, "first_batch_ms": round(1000 * median(found))})
+    return rows
 
 
-def table(rows: list[dict[str, Any]], missing: list[str]) -> str:
+def table(rows: list[dict[str, Any]], names: list[str]) -> str:
     """The numbers as Markdown, with how many times faster ours is."""
     mine = next(row["samples_per_second"] for row in rows if row["loader"] == "ours")
     lines = [
@@ -151,7 +176,9 @@ def table(rows: list[dict[str, Any]], missing: list[str]) -> str:
         span = f"{row['slowest']:,} to {row['fastest']:,}"
         facts = f"{row['first_batch_ms']:,} | {row['cpu_us_per_sample']:,}"
         lines.append(f"| {row['loader']} | {pace:,} | {span} | {mine / pace:.2f} | {facts} |")
-    return "\n".join([*lines, *(f"| {name} | not installed | | | | |" for name in missing)])
+    absent = [name for name in names if name not in {row["loader"] for row in rows}]
+    why = {name: f"no batch in {PATIENCE:.0f} s" if installed(name) else "not installed" for name in absent}
+    return "\n".join([*lines, *(f"| {name} | {reason} | | | | |" for name, reason in why.items())])
 
 
 def machine() -> dict[str, Any]:
@@ -170,7 +197,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run", help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, default=REPOSITORY / ".croma" / "bench" / "load", help="of the chips")
-    parser.add_argument("--shards", type=int, default=8, help=f"of {PER_SHARD} chips each")
+    parser.add_argument("--shards", type=int, default=16, help=f"of {PER_SHARD} chips each")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--limit", type=float, default=15, help="seconds after its first batch that a run is stopped")
@@ -183,15 +210,14 @@ def main() -> None:
     report: dict[str, Any] = {"machine": machine(), "chips": options.shards * PER_SHARD}
     common = {"folder": str(options.folder), "workers": options.workers}
     here = ["ours", "ours, first reads", *(name for name in LOADERS if name != "ours")]
-    ready, missing = ([n for n in here if installed(n) == wanted] for wanted in (True, False))
+    ready = [name for name in here if installed(name)]
     report["local"] = compare(ready, options.rounds, options.limit, LOCAL, **common)
-    print(f"Local, {options.workers} readers\n\n{table(report['local'], missing)}\n", flush=True)
+    print(f"Local, {options.workers} readers\n\n{table(report['local'], here)}\n", flush=True)
     if object_store.is_there():
         with store_of(options.folder) as address:
             streamed = [name for name in STREAMED if installed(name)]
             report["stream"] = compare(streamed, options.rounds, options.limit, {}, store=address, **common)
-        missing = [name for name in STREAMED if not installed(name)]
-        print(f"Cold, from an object store 20 ms away\n\n{table(report['stream'], missing)}\n", flush=True)
+        print(f"Cold, from an object store 20 ms away\n\n{table(report['stream'], STREAMED)}\n", flush=True)
     else:
         print("No streaming: apt-get install nginx-light libnginx-mod-http-echo")
     batches = options.shards * PER_SHARD // 64

@@ -289,3 +289,14 @@ LOADERS: dict[str, Callable[[Job], Iterator[Batch]]] = {
 }
 NEEDS = {"webdataset float32": "webdataset", "mosaicml-streaming": "streaming", "SPDL": "spdl"}
 """The module of a loader, where it has another name."""
+IMPORTS = {
+    "ours": ("pyarrow.dataset",),
+    "preadv": ("pyarrow.dataset",),
+    "webdataset": ("webdataset",),
+    "webdataset float32": ("webdataset",),
+    "litdata": ("litdata", "litdata.streaming.downloader"),
+    "mosaicml-streaming": ("streaming",),
+    "SPDL": ("spdl.pipeline", "pyarrow.dataset"),
+    "zarr": ("zarr", "obstore.store"),
+}
+"""Modules that a loader takes time to import where it first needs them."""

@@ -1,5 +1,6 @@
 # The build wing: reads imagery, writes datasets, schedules. GDAL comes inside the rasterio wheel; there is no torch.
 # Build from the root of the repository: docker build -f docker/build.Dockerfile -t croma-build .
+# With Ray, for the nodes that fill shards and flows that let them: --build-arg RAY=1 -t croma-build:ray
 ARG BASE_IMAGE=python:3.11-slim-bookworm
 
 # hadolint ignore=DL3006
@@ -11,13 +12,15 @@ RUN command -v python3 >/dev/null || { \
       && rm -rf /var/lib/apt/lists/*; }
 
 FROM base AS install
+ARG RAY=
 WORKDIR /src
 ENV PIP_CONSTRAINT=/src/constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 RUN python3 -m venv /opt/croma
 # The packages first, over an empty project, so that a change of code leaves this layer as it is.
 COPY pyproject.toml constraints.txt README.md ./
 RUN mkdir croma flows && touch croma/__init__.py flows/__init__.py \
- && /opt/croma/bin/pip install ".[build,flows,kubernetes]"
+ && /opt/croma/bin/pip install ".[build,flows,kubernetes]" \
+ && if [ -n "$RAY" ]; then /opt/croma/bin/pip install ".[ray]"; fi
 COPY croma croma
 COPY flows flows
 RUN /opt/croma/bin/pip install --no-deps --force-reinstall . \

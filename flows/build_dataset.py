@@ -1,20 +1,24 @@
 """The flow that builds a dataset: search and plan, fill shards, seal a version. A second run finds it done."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from importlib.util import find_spec
 
 from prefect import flow, task
 from prefect.task_runners import ThreadPoolTaskRunner
 
+from croma import storage
 from croma.building.describe import Description, describe_version
-from croma.building.fill import fill
-from croma.building.prepare import Prepared, prepare, read_plan
+from croma.building.prepare import Prepared, prepare
 from croma.building.seal import seal
 from croma.building.spec import BuildSpec
+from croma.building.work import Filled, fill_planned
 from croma.catalog.dialects import catalog_name
-from croma.catalog.signing import default_signer
+from croma.errors import InputError
 from croma.logs import about
 from croma.provenance import code_version
-from croma.shards.dataset import read_card
+from croma.shards.dataset import read_cards
 from croma.shards.ref import DatasetRef
 from flows import metrics, reports
 from flows.policy import TRANSIENT
@@ -34,20 +38,41 @@ def build_dataset(spec: BuildSpec, site: Site | None = None) -> DatasetRef:
         The dataset version that holds all chips of `spec`.
     """
     site = site or Site.load()
-    prepared = plan_dataset(spec, site.catalog, site.dataset(spec.name))
-    batches = _batches(prepared.shards)
-    runner: ThreadPoolTaskRunner[list[str]] = ThreadPoolTaskRunner(max_workers=site.threads)
-    with runner:
+    share = (site.build_cpus, site.build_memory_gb) if site.build_ray else None
+    # On a cluster the tasks only wait, so all of them may, and the cluster decides how many shards are filled at once.
+    runner: ThreadPoolTaskRunner[list[str]] = ThreadPoolTaskRunner(max_workers=TASKS if share else site.threads)
+    # The cluster is left before the runner waits for its threads, so that they end where the flow is cancelled.
+    with runner, _nodes(site):
+        prepared = plan_dataset(spec, site.catalog, site.dataset(spec.name))
         futures = [
-            runner.submit(fill_shards, {"uri": prepared.uri, "plan": prepared.plan, "shards": batch})
-            for batch in batches
+            runner.submit(fill_shards, {"uri": prepared.uri, "plan": prepared.plan, "shards": batch, "share": share})
+            for batch in _batches(prepared.shards)
         ]
-        cards = [card for future in futures for card in future.result()]
+        cards = [card for batch in reports.with_progress(f"Shards of {spec.name}", futures) for card in batch]
     ref = seal_dataset(prepared, spec, cards, catalog_name(site.catalog))
     described = describe_dataset(ref, prepared.survey.left_out)
     reports.publish_dataset(prepared, ref, described)
     reports.log_dataset(ref, described, site)
     return ref
+
+
+def _nodes(site: Site) -> AbstractContextManager[None]:
+    """The cluster that fills shards, to be joined; nothing where this machine does.
+
+    Raises:
+        InputError: the cluster could not do it.
+    """
+    if not site.build_ray:
+        return nullcontext()
+    if find_spec("ray") is None:
+        raise InputError("site: CROMA_BUILD_RAY: Ray is not installed here; install croma-pipeline[build,flows,ray]")
+    away = site.build_ray.startswith("ray://") and not any(h in site.build_ray for h in ("//127.0.0.1", "//localhost"))
+    if away and storage.local_path(site.root) is not None:
+        raise InputError(f"storage {site.root}: a cluster cannot reach it; set CROMA_STORAGE to s3://bucket/prefix")
+    # Only some images have Ray.
+    from croma import nodes
+
+    return nodes.join(site.build_ray)
 
 
 def _batches(shards: tuple[str, ...]) -> list[list[str]]:
@@ -63,24 +88,36 @@ def plan_dataset(spec: BuildSpec, catalog: str, uri: str) -> Prepared:
 
 
 @task(**TRANSIENT)
-def fill_shards(uri: str, plan: str, shards: list[str]) -> list[str]:
-    """Cut the chips of some planned shards and store them; shards that are there already are left. Ids of the cards."""
-    cards = []
-    for shard in shards:
-        card = fill(read_plan(plan, shard), uri, default_signer())
-        metrics.count(uri, card)
-        with about(dataset=uri, shard=card.id):
-            log.info("shard %s: %d chips, %d refused", card.id, card.samples, len(card.rejections))
-        cards.append(card.id)
-    return cards
+def fill_shards(uri: str, plan: str, shards: list[str], share: tuple[float, float] | None = None) -> list[str]:
+    """Cut the chips of some planned shards and store them; shards that are there already are left. Ids of the cards.
+
+    `share` is the CPUs and GB that a shard takes of a node of the cluster that the flow has joined; None fills here.
+    """
+    cards = {}
+    for number, filled in _fill(uri, plan, shards, share):
+        metrics.count(uri, filled)
+        cards[number] = filled.card
+        refused = sum(filled.refused.values())
+        done = f"{len(cards)} of {len(shards)}"
+        with about(dataset=uri, shard=filled.card):
+            log.info("shard %s: %d chips, %d refused (%s)", filled.card, filled.chips, refused, done)
+    return [cards[number] for number in range(len(shards))]
+
+
+def _fill(uri: str, plan: str, shards: list[str], share: tuple[float, float] | None) -> Iterator[tuple[int, Filled]]:
+    if share is None:
+        return ((number, fill_planned(uri, plan, shard)) for number, shard in enumerate(shards))
+    from croma.nodes import Share, spread
+
+    cpus, gigabytes = share
+    return spread(fill_planned, [(uri, plan, shard) for shard in shards], Share(cpus, round(gigabytes * 1e9)))
 
 
 @task(**TRANSIENT)
 def seal_dataset(prepared: Prepared, spec: BuildSpec, cards: list[str], catalog: str) -> DatasetRef:
     """Commit all shards of the plan, by the ids of their cards, to the index as one version."""
-    found = [read_card(prepared.uri, card) for card in cards]
     note = {"recipe": spec.fingerprint, "code": code_version(), "catalog": catalog}
-    return seal(prepared.uri, found, note, spec.quality.fingerprint)
+    return seal(prepared.uri, read_cards(prepared.uri, cards), note, spec.quality.fingerprint)
 
 
 @task(**TRANSIENT)

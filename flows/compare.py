@@ -47,7 +47,7 @@ def publish_page(comparison: Comparison, entries: list[Entry], site: Site) -> st
     """Name the runs after their methods and keep the review of all of them in MLflow; the id of its run."""
     # Loads MLflow, which a build does not have.
     from croma.evaluation.review import publish_review, review
-    from croma.tracking import rename_run
+    from croma.tracking.records import rename_run
 
     for entry in entries:
         if entry.training.tracking is not None:

@@ -2,7 +2,7 @@
 
 from prometheus_client import Counter
 
-from croma.shards.card import ShardCard
+from croma.building.work import Filled
 
 SHARDS = Counter("croma_shards", "Shards stored", ["dataset"])
 CHIPS = Counter("croma_chips", "Chips stored", ["dataset"])
@@ -10,11 +10,11 @@ BYTES = Counter("croma_shard_bytes", "Bytes of shards stored", ["dataset"])
 REFUSED = Counter("croma_refused", "Pairs refused when they were cut, by reason", ["dataset", "reason"])
 
 
-def count(uri: str, card: ShardCard) -> None:
+def count(uri: str, filled: Filled) -> None:
     """Count a shard of the dataset at `uri`."""
     dataset = uri.rstrip("/").rpartition("/")[2]
     SHARDS.labels(dataset).inc()
-    CHIPS.labels(dataset).inc(card.samples)
-    BYTES.labels(dataset).inc(card.bytes)
-    for rejection in card.rejections:
-        REFUSED.labels(dataset, rejection.reason).inc()
+    CHIPS.labels(dataset).inc(filled.chips)
+    BYTES.labels(dataset).inc(filled.bytes)
+    for reason, pairs in filled.refused.items():
+        REFUSED.labels(dataset, reason).inc(pairs)

@@ -1,11 +1,18 @@
 """What a person sees of a run in the Prefect UI: artifacts in Markdown and tables."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
+from prefect.artifacts import (
+    create_link_artifact,
+    create_markdown_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
+from prefect.futures import PrefectFuture
 
 from croma import storage
 from croma.shards import ledger
@@ -20,8 +27,10 @@ if TYPE_CHECKING:
     from croma.building.prepare import Prepared, Survey
     from croma.evaluation.scores import Scorecard
     from croma.recipes.comparison import Compared
-    from croma.tracking import Tracker
+    from croma.tracking.tracker import Tracker
 
+
+T = TypeVar("T")
 
 _TOLD = ("train/loss", "eval/")
 """Beginnings of the metrics that the table of runs has."""
@@ -30,6 +39,16 @@ log = logging.getLogger(__name__)
 
 DATASETS = "datasets"
 """The MLflow experiment with a run for each version of each dataset."""
+
+
+def with_progress(what: str, futures: Sequence[PrefectFuture[T]]) -> Iterator[T]:
+    """The results of `futures` in their order; the page of the run shows how many are there."""
+    if not futures:
+        return
+    shown: Any = create_progress_artifact(progress=0.0, description=what)
+    for done, future in enumerate(futures, 1):
+        yield future.result()
+        update_progress_artifact(shown, progress=100.0 * done / len(futures))
 
 
 def publish_dataset(prepared: "Prepared", ref: DatasetRef, described: "Description") -> None:
@@ -59,7 +78,8 @@ def log_dataset(ref: DatasetRef, described: "Description", site: Site) -> None:
         log.info("%s: MLflow is not installed here; the report is at %s", ref, described.report)
         return
     # A second to import, and only some images have it.
-    from croma.tracking import open_run, read_runs
+    from croma.tracking.records import read_runs
+    from croma.tracking.run import open_run
 
     tags = {"croma.kind": "dataset", "croma.dataset": str(ref)}
     if read_runs(site.tracker, DATASETS, tags):
@@ -116,7 +136,7 @@ def publish_comparison(compared: "Compared") -> None:
 def publish_runs(name: str, tracker: "Tracker", ended: int) -> None:
     """Runs of an experiment with their losses and scores."""
     # Loads MLflow, which a build does not have.
-    from croma.tracking import read_runs
+    from croma.tracking.records import read_runs
 
     table = [
         {"run": run.name, "status": run.status}

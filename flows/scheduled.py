@@ -76,7 +76,7 @@ def review(recipe: Recipe, silent_hours: float = 6.0) -> list[str]:
     Runs that say RUNNING and have been silent are ended first; their ids.
     """
     # Loads MLflow, which a build does not have.
-    from croma.tracking import read_runs, sweep_stale
+    from croma.tracking.records import read_runs, sweep_stale
 
     name, site = recipe.name, Site.load()
     if not read_runs(site.tracker, name):

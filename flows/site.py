@@ -17,7 +17,7 @@ from croma.document import problems
 from croma.errors import InputError
 
 if TYPE_CHECKING:
-    from croma.tracking import Tracker
+    from croma.tracking.tracker import Tracker
 
 
 class Site(BaseSettings):
@@ -40,6 +40,13 @@ class Site(BaseSettings):
     """Local folder for what servers on this machine keep: Prefect, MLflow, logs."""
     threads: int = Field(2, ge=1)
     """Shards filled at once on this machine."""
+    build_ray: str = ""
+    """A running Ray cluster whose nodes fill shards: `ray://host:10001`, or `auto` on one of its nodes; empty: threads
+    of this machine. Its nodes have what building needs, which those that train have not."""
+    build_cpus: float = Field(1, gt=0)
+    """CPUs of a node that filling a shard takes: `build_ray` fills so many at once as have room."""
+    build_memory_gb: float = Field(1.5, gt=0)
+    """Memory of a node that filling a shard takes, GB."""
     prices: Prices = Field(default_factory=Prices)
     """What reading and storing costs, as JSON: for the estimate of `croma plan`."""
 
@@ -48,6 +55,13 @@ class Site(BaseSettings):
     def _known_tracking(cls, value: str) -> str:
         if value and not value.startswith(("http://", "https://", "sqlite:///", "postgresql")):
             raise ValueError("expected http(s)://…, sqlite:///… or postgresql…; MLflow keeps no plain folders any more")
+        return value
+
+    @field_validator("build_ray")
+    @classmethod
+    def _joinable(cls, value: str) -> str:
+        if value.startswith(("http://", "https://")):
+            raise ValueError("a build submits no job, it joins; expected ray://host:10001, host:6379 or auto")
         return value
 
     @classmethod
@@ -71,7 +85,7 @@ class Site(BaseSettings):
     def tracker(self) -> "Tracker":
         """Where runs are tracked: the server of the site, or a SQLite file in its home."""
         # MLflow takes a second to import, and a build does not need it.
-        from croma.tracking import Tracker, local_tracker
+        from croma.tracking.tracker import Tracker, local_tracker
 
         if not self.tracking:
             return local_tracker(self.home)

@@ -82,6 +82,16 @@ def root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return str(tmp_path) if request.param == "local" else str(request.getfixturevalue("s3_root"))
 
 
+@pytest.fixture(scope="session")
+def prefect_server() -> Iterator[Path]:
+    """A Prefect server of this session's own, which every flow in this process talks to; its database."""
+    from prefect.settings import PREFECT_SERVER_DATABASE_CONNECTION_URL
+    from prefect.testing.utilities import prefect_test_harness
+
+    with prefect_test_harness(server_startup_timeout=120):
+        yield Path(str(PREFECT_SERVER_DATABASE_CONNECTION_URL.value()).partition("///")[2])
+
+
 @pytest.fixture
 def make_chip() -> Callable[..., Chip]:
     """A function that makes chips of noise: `make_chip(number, size=24, label=False, **facts)`."""

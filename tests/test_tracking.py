@@ -13,7 +13,9 @@ from croma.errors import InputError, TransientError
 from croma.evaluation.history import read_artifact, read_history
 from croma.evaluation.registry import read_alias, register, set_alias
 from croma.provenance import code_version
-from croma.tracking import HEARTBEAT, Run, Tracker, local_tracker, open_run, read_run, read_runs, sweep_stale
+from croma.tracking.records import read_run, read_runs, sweep_stale
+from croma.tracking.run import HEARTBEAT, Run, open_run
+from croma.tracking.tracker import Tracker, local_tracker
 
 LOADER = """
 class Mean:

@@ -9,6 +9,7 @@ and its key, on nothing else.
 Nodata becomes 0 after normalisation, the lowest value, and is interpolated like any other pixel.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -60,12 +61,10 @@ def draw_window(keys: Tensor, chip: int, augmentation: Augmentation) -> Window:
     )
 
 
-def centre_window(keys: Tensor, chip: int, image_size: int) -> Window:
-    """The middle of each chip at its own resolution; a chip smaller than the image is taken whole."""
-    side = min(chip, image_size)
-    start = torch.full_like(keys, (chip - side) // 2)
-    no = torch.zeros_like(keys, dtype=torch.bool)
-    return Window(top=start, left=start, side=torch.full_like(keys, side), flip=no, mirror=no, transpose=no)
+def _whole_window(keys: Tensor, chip: int) -> Window:
+    """Chips of `chip` pixels as they lie."""
+    start, no = torch.zeros_like(keys), torch.zeros_like(keys, dtype=torch.bool)
+    return Window(top=start, left=start, side=torch.full_like(keys, chip), flip=no, mirror=no, transpose=no)
 
 
 def augment(raw: RawBatch, normalisation: Normalisation | None, augmentation: Augmentation, image_size: int) -> Batch:
@@ -80,7 +79,26 @@ def prepare(raw: RawBatch, normalisation: Normalisation | None, image_size: int)
     Without a normalisation, stored units, and 0 where nothing was measured.
     """
     side = raw.radar.shape[-1]
-    return _render(raw, normalisation, centre_window(raw.keys, side, image_size), image_size, min(side, image_size))
+    if image_size <= side:
+        return _cut(raw, normalisation, image_size)
+    return _render(raw, normalisation, _whole_window(raw.keys, side), image_size, side)
+
+
+def _cut(raw: RawBatch, normalisation: Normalisation | None, size: int) -> Batch:
+    """The middle of each chip as `_render` gives it, without looking for every pixel: nothing is turned or resized."""
+    start = (raw.radar.shape[-1] - size) // 2
+    planes: list[Tensor] = [raw.radar] * len(SENTINEL_2_L2A.bands)
+    for resolution, stored in raw.optical.items():
+        factor, bands = resolution // 10, SENTINEL_2_L2A.channels(resolution, stored.shape[1])
+        held = slice(start // factor, (start + size - 1) // factor + 1)
+        pixels = _scaled_optical(stored[:, :, held, held], normalisation, bands)
+        pixels = pixels.repeat_interleave(factor, 2).repeat_interleave(factor, 3) if factor > 1 else pixels
+        inside = slice(start % factor, start % factor + size)
+        for position, band in enumerate(bands):
+            planes[band] = pixels[:, position, inside, inside]
+    held = slice(start, start + size)
+    radar = _scaled_radar(raw.radar[:, :, held, held], normalisation)
+    return Batch(radar=radar, optical=torch.stack(planes, dim=1), keys=raw.keys, ids=raw.ids)
 
 
 def _render(raw: RawBatch, normalisation: Normalisation | None, window: Window, size: int, largest: int) -> Batch:
@@ -96,11 +114,7 @@ def _render(raw: RawBatch, normalisation: Normalisation | None, window: Window, 
 def _radar(raw: RawBatch, normalisation: Normalisation | None, window: Window, size: int, largest: int) -> Tensor:
     """(b, 2, size, size), not turned yet."""
     crop = _crop(raw.radar, window, 1, largest)
-    decibels = crop.pixels.float()
-    pixels = decibels.nan_to_num()
-    if normalisation is not None:
-        pixels = scale(decibels, normalisation.radar_mean, normalisation.radar_std, decibels.isnan())
-    return _sample(crop._replace(pixels=pixels), window, size)
+    return _sample(crop._replace(pixels=_scaled_radar(crop.pixels, normalisation)), window, size)
 
 
 def _optical(raw: RawBatch, normalisation: Normalisation | None, window: Window, size: int, largest: int) -> Tensor:
@@ -109,15 +123,26 @@ def _optical(raw: RawBatch, normalisation: Normalisation | None, window: Window,
     for resolution, stored in raw.optical.items():
         bands = SENTINEL_2_L2A.channels(resolution, stored.shape[1])
         crop = _crop(stored, window, resolution // 10, largest)
-        pixels = crop.pixels.float()
-        if normalisation is not None:
-            mean = tuple(normalisation.optical_mean[band] for band in bands)
-            std = tuple(normalisation.optical_std[band] for band in bands)
-            pixels = scale(pixels, mean, std, pixels == SENTINEL_2_L2A.nodata)
-        sampled = _sample(crop._replace(pixels=pixels), window, size)
+        sampled = _sample(crop._replace(pixels=_scaled_optical(crop.pixels, normalisation, bands)), window, size)
         for position, band in enumerate(bands):
             planes[band] = sampled[:, position]
     return torch.stack(planes, dim=1)
+
+
+def _scaled_radar(stored: Tensor, normalisation: Normalisation | None) -> Tensor:
+    decibels = stored.float()
+    if normalisation is None:
+        return decibels.nan_to_num()
+    return scale(decibels, normalisation.radar_mean, normalisation.radar_std, decibels.isnan())
+
+
+def _scaled_optical(stored: Tensor, normalisation: Normalisation | None, bands: Sequence[int]) -> Tensor:
+    pixels = stored.float()
+    if normalisation is None:
+        return pixels
+    mean = tuple(normalisation.optical_mean[band] for band in bands)
+    std = tuple(normalisation.optical_std[band] for band in bands)
+    return scale(pixels, mean, std, pixels == SENTINEL_2_L2A.nodata)
 
 
 class Crop(NamedTuple):

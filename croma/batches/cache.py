@@ -1,6 +1,6 @@
 """A cache on local disk of shards that are in object storage: fetched in blocks, written through, bounded.
 
-A block is a run of neighbouring chips (`Order.runs`), a few megabytes. Each cached shard is one sparse file: the
+A block is a run of neighbouring chips (`Order.runs`), about two megabytes. Each cached shard is one sparse file: the
 bytes of the shard at their own offsets, then one byte for every block that says whether it is there. That byte is set
 after the block's bytes are written and survives the process, so what was once fetched is not fetched again, not even
 after a crash. Processes of one machine share the files; a lock on the block's byte keeps two of them from fetching
@@ -29,11 +29,13 @@ from croma.errors import ContractError, InputError, TransientError
 
 log = logging.getLogger(__name__)
 
-ReadRange = Callable[[str, int, int], bytes]
+ReadRange = Callable[[str, int, int], bytes | memoryview]
 """Bytes of a remote file: (address, offset, length)."""
 
-FETCHERS = 16
+FETCHERS = 32
 """Requests in flight."""
+QUEUED = 4 * FETCHERS
+"""Blocks that are asked for at once: enough to keep requests in flight from one batch to the next."""
 ATTEMPTS = 4
 """Tries of a request that failed for a passing reason; pauses double from half a second."""
 _EVICT_EVERY = 16
@@ -78,13 +80,14 @@ class CachedShards:
             self._request(block).result()
         check_length(self._chips, chip, got, buffers)
 
-    def expect(self, chips: Integers) -> None:
-        """Begin to fetch the blocks of `chips` that are not here, in that order."""
+    def expect(self, chips: Integers) -> bool:
+        """Begin to fetch the blocks of `chips` that are not here, in that order. False: enough are under way."""
         blocks = np.searchsorted(self._runs, chips, "right") - 1
         for block in blocks[np.sort(np.unique(blocks, return_index=True)[1])]:
             with self._files.borrow(int(self._shard[block])) as file:
                 if not self._has(file, int(block)):
                     self._request(int(block))
+        return len(self._pending) < QUEUED
 
     def renew(self, chip: int) -> bool:
         """Mark the chip's block as absent; the next read fetches it."""
@@ -132,7 +135,7 @@ class CachedShards:
         if look:
             evict(self._folder, self._capacity)
 
-    def _download(self, shard: int, offset: int, length: int) -> bytes:
+    def _download(self, shard: int, offset: int, length: int) -> bytes | memoryview:
         address = self._chips.shards[shard]
         for attempt in range(ATTEMPTS):
             try:
@@ -211,7 +214,7 @@ def _locked(file: OpenFile, position: int) -> Iterator[None]:
         fcntl.lockf(file.descriptor, fcntl.LOCK_UN, 1, position)
 
 
-def _write_all(descriptor: int, data: bytes, offset: int) -> None:
+def _write_all(descriptor: int, data: bytes | memoryview, offset: int) -> None:
     view = memoryview(data)
     while view:
         written = os.pwrite(descriptor, view, offset)

@@ -6,7 +6,6 @@ batch holds is the business of `Order`, so the loader keeps no state but the ste
 """
 
 import threading
-import zlib
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -17,6 +16,7 @@ import torch
 from torch import Tensor
 
 from croma.batches.batch import RawBatch
+from croma.batches.checksum import crc32_of
 from croma.batches.order import Draw, Order
 from croma.batches.source import ChipTable, Source
 from croma.batches.spec import Reading
@@ -27,6 +27,8 @@ from croma.shards.layout import Plane
 
 PIECE = 16
 """Chips that a reader thread takes at a time."""
+LOOK = 4
+"""Steps that are looked ahead, at most, when a batch is begun: few, so that the first batch is not kept waiting."""
 
 OPTICAL = {resolution: f"s2_{resolution}m" for resolution in SENTINEL_2_L2A.resolutions}
 """Optical planes by resolution."""
@@ -68,6 +70,7 @@ class Loader:
         self._source = source
         self._rank, self._world = rank, world
         self._reading = reading or Reading()
+        self._ahead = self._reading.ahead or -(-(order.window or order.chips) // order.global_batch)
         self._verified = np.zeros(len(chips), np.bool_)
         rows = max(_length(share(order.global_batch, r, world)) for r in (0, world - 1, rank))
         whole = chips.length if self._reading.verify else 0
@@ -89,10 +92,7 @@ class Loader:
         try:
             while ready or step < stop:
                 while free and step < stop:
-                    until = min(step + self._reading.ahead, stop)
-                    for coming in range(expected, until):
-                        self._source.expect(self._order.slice(coming, self._rank, self._world).chips)
-                    expected = max(expected, until)
+                    expected = self._expect(max(expected, step), step, stop)
                     ready.append(self._begin(free.popleft(), step))
                     step += 1
                 slot, draw, pieces = ready.popleft()
@@ -108,6 +108,18 @@ class Loader:
         self._closed.set()
         self._pool.shutdown(wait=True, cancel_futures=True)
         self._source.close()
+
+    def _expect(self, expected: int, step: int, stop: int) -> int:
+        """Tell the source what `step` needs and, as long as it has room for more, what comes after.
+
+        `expected` is the first step that it was not told; returns what that is now.
+        """
+        until = min(step + self._ahead, expected + LOOK, stop)
+        wants = True
+        while expected < until and (wants or expected <= step):
+            wants = self._source.expect(self._order.slice(expected, self._rank, self._world).chips)
+            expected += 1
+        return expected
 
     def _begin(self, slot: Slot, step: int) -> tuple[Slot, Draw, list["Future[None]"]]:
         draw = self._order.slice(step, self._rank, self._world)
@@ -126,11 +138,11 @@ class Loader:
 
     def _check(self, chip: int, buffers: list[memoryview]) -> None:
         """Compare the bytes with the index; a damaged copy is fetched anew once."""
-        if _crc32(buffers) == self._chips.crc32[chip]:
+        if crc32_of(buffers) == self._chips.crc32[chip]:
             return
         if self._source.renew(chip):
             self._source.read(chip, buffers)
-            if _crc32(buffers) == self._chips.crc32[chip]:
+            if crc32_of(buffers) == self._chips.crc32[chip]:
                 return
         address = self._chips.shards[int(self._chips.shard[chip])]
         raise ContractError(
@@ -162,13 +174,6 @@ def make_slot(planes: Sequence[Plane], rows: int, whole: int, pin: bool) -> Slot
             position = plane.offset + plane.nbytes
         targets.append([*buffers, scratch[row, position:end].data])
     return Slot(tensors, targets)
-
-
-def _crc32(buffers: list[memoryview]) -> int:
-    crc = 0
-    for buffer in buffers:
-        crc = zlib.crc32(buffer, crc)
-    return crc
 
 
 def _length(part: slice) -> int:

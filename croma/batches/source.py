@@ -58,8 +58,8 @@ class Source(Protocol):
         """
         ...
 
-    def expect(self, chips: Integers) -> None:
-        """Say which chips will be read soon, in the order of need. Returns at once."""
+    def expect(self, chips: Integers) -> bool:
+        """Say which chips will be read soon, in the order of need. Returns at once; False: enough for now."""
         ...
 
     def renew(self, chip: int) -> bool:
@@ -88,8 +88,9 @@ class LocalShards:
             raise ContractError(f"{self._chips.shards[shard]}: the shard is missing; restore or rebuild it") from None
         check_length(self._chips, chip, got, buffers)
 
-    def expect(self, chips: Integers) -> None:
+    def expect(self, chips: Integers) -> bool:  # noqa: ARG002
         """Nothing to do: the files are here."""
+        return False
 
     def renew(self, chip: int) -> bool:  # noqa: ARG002
         """There is no other copy."""

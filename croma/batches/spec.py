@@ -30,8 +30,9 @@ class Reading:
     """Readers of each worker."""
     depth: int = 3
     """Batches in the ring: one in use, the others ready or being filled. At least 2."""
-    ahead: int = 8
-    """Steps whose chips are requested from remote storage before they are needed."""
+    ahead: int | None = None
+    """Steps whose chips are requested from remote storage before they are needed; unset: as many as a shuffle window
+    takes, so that the next window arrives while this one is used."""
     verify: bool = True
     """Compare every chip with its checksum at its first use in a process."""
 
@@ -41,7 +42,7 @@ class Reading:
         low = [
             f"{name} is {value}; it is at least {least}"
             for name, value, least in (("threads", self.threads, 1), ("depth", self.depth, 2), ("ahead", self.ahead, 1))
-            if value < least
+            if value is not None and value < least
         ]
         if low:
             raise ValueError("; ".join(low))

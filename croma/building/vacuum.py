@@ -4,8 +4,10 @@ A dataset only grows, so a version needs the shards of all before it, and every 
 What builds may still be working on is told by age: a plan is alive while any of its files, shards or cards is young.
 """
 
+import json
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from datetime import timedelta
 from typing import NamedTuple
 
@@ -45,9 +47,9 @@ def find_waste(uri: str, age: timedelta = AGE) -> list[Waste]:
     # Listed first: what appears later is not in it, and is young.
     files = {name: storage.walk(storage.join(uri, name)) for name in ("plans", "shards", "cards", "versions")}
     before = time.time() - age.total_seconds()
-    shards = _by_shard(files["cards"] + files["shards"])
-    alive, dead = _plans(uri, files["plans"], shards, before)
-    needed = needed_shards(uri) | alive
+    needed, shards = needed_shards(uri), _by_shard(files["cards"] + files["shards"])
+    alive, dead = _plans(uri, files["plans"], shards, needed, before)
+    needed |= alive
     found = [Waste("plan", tuple(entries)) for entries in dead]
     found += [Waste("shard", tuple(entries), shard) for shard, entries in shards.items() if shard not in needed]
     found += [Waste("report", (entry,)) for entry in _reports_of_nothing(uri, files["versions"])]
@@ -95,22 +97,34 @@ def _by_shard(entries: Iterable[Entry]) -> dict[str, list[Entry]]:
 
 
 def _plans(
-    uri: str, entries: Iterable[Entry], shards: dict[str, list[Entry]], before: float
+    uri: str, entries: Iterable[Entry], shards: dict[str, list[Entry]], needed: set[str], before: float
 ) -> tuple[set[str], list[list[Entry]]]:
     """Shards that builds may still be filling, and the files of each plan that nobody works on."""
     folders: dict[str, list[Entry]] = {}
     for entry in entries:
         if not _temporary(entry):
             folders.setdefault(entry.address.removeprefix(storage.join(uri, "plans")).split("/")[1], []).append(entry)
+    planned = [(files, _planned(files)) for files in folders.values()]
+    parts = _parts(shards, needed.union(*(ids for _, ids in planned)))
     alive, dead = set[str](), []
-    for files in folders.values():
-        ids = _planned(files)
+    for files, ids in planned:
+        ids |= {shard for shard, plan in parts.items() if plan in ids}
         touched = [entry for shard in ids for entry in shards.get(shard, [])]
         if any(entry.modified >= before for entry in (*files, *touched)):
             alive |= ids
         else:
             dead.append(sorted(files, key=lambda entry: not entry.address.endswith("/plan.json")))
     return alive, dead
+
+
+def _parts(shards: dict[str, list[Entry]], known: set[str]) -> dict[str, str]:
+    """The plan of each other shard: one that was cut without some files has an id of its own."""
+    found = {}
+    for shard, (first, *_) in shards.items():
+        if shard not in known and first.address.endswith(".json"):
+            with suppress(FileNotFoundError):  # a vacuum beside us
+                found[shard] = str(json.loads(storage.read(first.address))["plan"])
+    return found
 
 
 def _planned(files: Iterable[Entry]) -> set[str]:

@@ -116,7 +116,7 @@ def layouts() -> None:
 @app.command()
 def vacuum(
     dataset: Annotated[str, typer.Argument(metavar="DATASET", help="A name in storage or an address.")],
-    days: Annotated[float, typer.Option(min=0, help="Leave alone what is younger; builds may need it.")] = 7,
+    days: Annotated[float, typer.Option(min=1, help="Leave alone what is younger; builds may need it.")] = 7,
     yes: Annotated[bool, typer.Option("--yes", help="Remove it; without, it is only listed.")] = False,
 ) -> None:
     """Remove what no version of a dataset needs: leftovers of builds that were killed, overtaken or refused."""

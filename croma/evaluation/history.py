@@ -3,7 +3,7 @@
 import tempfile
 from pathlib import Path
 
-from croma.tracking import Tracker, door
+from croma.tracking.tracker import Tracker, door
 
 
 def read_history(tracker: Tracker, run_id: str, key: str) -> list[tuple[int, float]]:

@@ -8,7 +8,7 @@ from croma.evaluation.sources import Source
 from croma.evaluation.spec import EvalSpec
 from croma.shards.dataset import Dataset
 
-FORMAT = 3
+FORMAT = 4
 """Raised when the same recipe would give other numbers."""
 
 

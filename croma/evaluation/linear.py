@@ -1,12 +1,14 @@
 """Linear probe: logistic regression for every penalty of a sweep, all solved in one batched fit.
 
 The problem is scikit-learn's: mean cross-entropy + |W|² / (2·C·n), intercept not penalised. It is solved in the basis
-of the principal components, scaled by Böhning's bound on the Hessian (1992), where it is nearly round; a limited-memory
-quasi-Newton method then needs tens of steps, and one matrix product serves all penalties.
+of the principal components, where the Hessian is nearly diagonal and its diagonal costs half a gradient; a quasi-Newton
+method that begins with it needs tens of steps, and one matrix product serves all penalties.
 
-Legend: n chips, d features, C classes, m penalties.
+Legend: n chips, d features, r of their principal components, C classes, m penalties, k of them.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
@@ -16,6 +18,9 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 from croma.evaluation.lbfgs import minimise
 from croma.evaluation.problem import Part, Prediction, Problem, standardise, targets
 from croma.evaluation.spec import Linear
+
+_MANY = 100_000_000
+"""Products in a pass from which threads are worth their while: some milliseconds of one core."""
 
 
 class Fit(NamedTuple):
@@ -44,41 +49,68 @@ def predict(problem: Problem, spec: Linear, seed: int) -> Prediction:  # noqa: A
 
 def fit_sweep(part: Part, classes: int, inverse_penalties: tuple[float, ...]) -> Fit:
     """The regressions of all penalties. Features should be standardised."""
-    y = targets(part.labels, classes)
-    basis = _basis(part.features)
-    x = torch.cat([part.features @ basis, torch.ones(len(y), 1)], dim=1)  # (n, r + 1), intercept last
-    penalty = torch.tensor([1 / (c * len(y)) for c in inverse_penalties])[:, None].repeat(1, x.shape[1])
-    penalty[:, -1] = 0
-    several = part.labels.ndim == 2
-    # Böhning: the Hessian of a softmax lies under XᵀX / 2n, of a sigmoid under XᵀX / 4n; XᵀX is diagonal here.
-    curvature = x.square().mean(0) * (0.25 if several else 0.5) + penalty  # (m, r + 1)
-    scale = curvature.clamp(min=1e-12).rsqrt()[:, :, None]
-
-    def objective(points: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor]:
-        return _objective(points, x, y, scale[chosen], penalty[chosen], several)
-
-    start = torch.zeros(len(penalty), x.shape[1] * classes)
-    found = minimise(objective, start).reshape(-1, x.shape[1], classes) * scale
-    return Fit(basis @ found[:, :-1], found[:, -1])
+    with _threads(part.features.numel() * classes * len(inverse_penalties)):
+        basis = _basis(part.features)
+        problem = _Sweep(part, classes, basis, inverse_penalties)
+        found = minimise(problem.objective, problem.curvature, problem.start)
+    weights = found.reshape(-1, classes, basis.shape[1] + 1).mT  # (m, r + 1, C)
+    return Fit(basis @ weights[:, :-1], weights[:, -1])
 
 
-def _objective(
-    points: Tensor, x: Tensor, y: Tensor, scale: Tensor, penalty: Tensor, several: bool
-) -> tuple[Tensor, Tensor]:
-    """Values (m,) and gradients (m, p·C) of the scaled problem at `points` (m, p·C)."""
-    models, classes = len(points), y.shape[1]
-    weights = points.reshape(models, -1, classes) * scale  # (m, p, C)
-    logits = (x @ weights.transpose(0, 1).flatten(1)).reshape(-1, models, classes)  # (n, m, C)
-    if several:
-        losses = binary_cross_entropy_with_logits(logits, y[:, None].expand_as(logits), reduction="none").sum(2)
-        residual = logits.sigmoid() - y[:, None]
-    else:
-        logged = logits.log_softmax(dim=2)
-        losses, residual = -(logged * y[:, None]).sum(2), logged.exp() - y[:, None]
-    slopes = (x.T @ residual.flatten(1)).reshape(-1, models, classes).transpose(0, 1) / len(x)  # (m, p, C)
-    shrink = penalty[:, :, None] * weights
-    values = losses.mean(0) + (shrink * weights).sum((1, 2)) / 2
-    return values, ((slopes + shrink) * scale).flatten(1)
+@contextmanager
+def _threads(products: int) -> Iterator[None]:
+    """One thread where a pass has few products: several would mostly wait for each other, on busy cores for seconds."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1 if products < _MANY else before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+class _Sweep:
+    """The regressions as a family of functions of (r + 1)·C numbers each: class by class, intercepts last.
+
+    Chips stand last in every array between: reducing over a handful of classes is fast only across rows.
+    """
+
+    def __init__(self, part: Part, classes: int, basis: Tensor, inverse_penalties: tuple[float, ...]) -> None:
+        self.several = part.labels.ndim == 2
+        self.y = targets(part.labels, classes).T.contiguous()  # (C, n)
+        count = self.y.shape[1]
+        self.x = torch.cat([part.features @ basis, torch.ones(count, 1)], dim=1)  # (n, r + 1)
+        self.squares = self.x.square()
+        penalty = torch.tensor([1 / (c * count) for c in inverse_penalties])[:, None, None]
+        self.penalty = penalty.repeat(1, 1, self.x.shape[1])  # (m, 1, r + 1)
+        self.penalty[:, :, -1] = 0
+        self.start = torch.zeros(len(inverse_penalties), classes * self.x.shape[1])
+
+    def objective(self, points: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor]:
+        """Values (k,) and gradients (k, C·(r + 1)) at `points`, of the regressions numbered `chosen`."""
+        weights, logits = self._logits(points)
+        if self.several:
+            losses = binary_cross_entropy_with_logits(logits, self.y.expand_as(logits), reduction="none")
+            residual = logits.sigmoid_() - self.y
+        else:
+            logged = logits.log_softmax(dim=1)
+            losses = -logged * self.y
+            residual = logged.exp_() - self.y
+        shrink = self.penalty[chosen] * weights
+        slopes = (residual.flatten(0, 1) @ self.x).reshape(weights.shape) / len(self.x) + shrink
+        values = losses.sum(1).mean(1) + (shrink * weights).sum((1, 2)) / 2
+        return values, slopes.flatten(1)
+
+    def curvature(self, points: Tensor, chosen: Tensor) -> Tensor:
+        """Diagonals of the Hessians, as the gradients; never 0."""
+        weights, logits = self._logits(points)
+        shares = logits.sigmoid() if self.several else logits.softmax(dim=1)
+        bends = (shares * (1 - shares)).flatten(0, 1) @ self.squares / len(self.x)
+        return (bends.reshape(weights.shape) + self.penalty[chosen] + 1e-12).flatten(1)
+
+    def _logits(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Weights (k, C, r + 1) and logits (k, C, n)."""
+        weights = points.reshape(len(points), len(self.y), -1)
+        return weights, (weights.flatten(0, 1) @ self.x.T).reshape(len(points), len(self.y), -1)
 
 
 def _basis(features: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ import croma
 from croma.evaluation import serving
 from croma.evaluation.modalities import modalities_of, sensors_of
 from croma.evaluation.sources import Source
-from croma.tracking import Run
+from croma.tracking.run import Run
 
 _CODE = (
     "__init__.py",

@@ -9,6 +9,7 @@ import torch
 from matplotlib.figure import Figure
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
+from threadpoolctl import threadpool_limits
 
 from croma.batches.batch import Batch
 from croma.evaluation import figures, galleries
@@ -105,9 +106,11 @@ def _laid_out(vectors: torch.Tensor, standardise: bool) -> npt.NDArray[Any]:
     components = PCA(min(30, *scaled.shape), random_state=0).fit_transform(scaled.numpy())
     if len(scaled) < 20:
         return np.pad(components, ((0, 0), (0, 2)))[:, :2]
-    laid: npt.NDArray[Any] = TSNE(
-        perplexity=min(30, len(scaled) / 4), init="pca", learning_rate="auto", random_state=0
-    ).fit_transform(components)
+    # A thousand short rounds: threads would wait for each other longer than they compute, most of all on busy cores.
+    with threadpool_limits(1):
+        laid: npt.NDArray[Any] = TSNE(
+            perplexity=min(30, len(scaled) / 4), init="pca", learning_rate="auto", random_state=0
+        ).fit_transform(components)
     return laid
 
 

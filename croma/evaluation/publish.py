@@ -11,7 +11,9 @@ from croma.evaluation.job import Evaluation
 from croma.evaluation.packing import log_model
 from croma.evaluation.registry import CHAMPION, register, set_alias
 from croma.evaluation.scores import Scorecard
-from croma.tracking import Run, Tracker, open_run, read_runs
+from croma.tracking.records import read_runs
+from croma.tracking.run import DESCRIPTION, Run, open_run
+from croma.tracking.tracker import Tracker
 
 TAG = "croma.evaluation"
 """Tag of a run that holds an evaluation: its id."""
@@ -24,6 +26,7 @@ def publish(evaluation: Evaluation, card: Scorecard, name: str, tracker: Tracker
         return
     parent = evaluation.source.card.provenance.get("run")
     tags = {TAG: evaluation.id, "croma.kind": "evaluation", "croma.passed": str(card.verdict.passed).lower()}
+    tags[DESCRIPTION] = _description(card)
     title = f"evaluate-{evaluation.source.fingerprint[:8]}-step{evaluation.source.step}"
     run_id = known[0].id if known else None
     with open_run(tracker, name, title, tags=tags, parent=parent, run_id=run_id) as run:
@@ -36,6 +39,14 @@ def publish(evaluation: Evaluation, card: Scorecard, name: str, tracker: Tracker
         if registers and model is not None and card.verdict.passed:
             version = register(tracker, name, model, run.id, _metadata(evaluation, card))
             set_alias(tracker, name, CHAMPION, version)
+
+
+def _description(card: Scorecard) -> str:
+    """Markdown: what was judged on what, and how every condition of the gate came out."""
+    asked = [f"- {each.asked}: {each.found}{'' if each.met else ', **not met**'}" for each in card.verdict.conditions]
+    said = "passed" if card.verdict.passed else "refused"
+    about = f"Weights of step {card.provenance.step} on `{card.provenance.dataset}`: **{said}**"
+    return "\n".join([about, "", *asked])
 
 
 def _log_inputs(run: Run, evaluation: Evaluation, card: Scorecard) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from croma.tracking import Tracker, default_uri, door, fetch_model
+from croma.tracking.tracker import Tracker, default_uri, door, fetch_model
 
 CHAMPION = "champion"
 """Alias of the newest model that passed its gate."""

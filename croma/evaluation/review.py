@@ -15,7 +15,9 @@ from croma.errors import InputError
 from croma.evaluation.history import list_artifacts, read_artifact, read_history
 from croma.evaluation.publish import TAG
 from croma.evaluation.scores import Scorecard
-from croma.tracking import RunRecord, Tracker, open_run, read_runs
+from croma.tracking.records import RunRecord, read_runs
+from croma.tracking.run import open_run
+from croma.tracking.tracker import Tracker
 
 _CURVES = ("train/", "embeddings/", "speed/samples_per_second", "speed/flops_utilisation")
 """Beginnings of the metrics whose whole history is shown."""

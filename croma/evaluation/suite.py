@@ -28,7 +28,7 @@ from croma.shards.ref import DatasetRef
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from croma.tracking import Tracker
+    from croma.tracking.tracker import Tracker
 
 log = logging.getLogger(__name__)
 

@@ -28,6 +28,12 @@ class Window(NamedTuple):
         """Pixels."""
         return self.height * self.width
 
+    def inside(self, other: "Window") -> bool:
+        """Whether all of it lies in `other`."""
+        row, col, height, width = self
+        above, left, rows, cols = other
+        return above <= row and left <= col and row + height <= above + rows and col + width <= left + cols
+
     def within(self, other: "Window") -> "Window":
         """The part that lies in `other`; its area is 0 where there is none."""
         row, col = max(self.row, other.row), max(self.col, other.col)

@@ -33,9 +33,13 @@ class Scaling:
     """Which numbers of the file are measurements, given the nodata value that the file declares."""
     convert: Callable[[Pixels, Mask], Pixels]
     """Numbers of the file, resampled or not, and which of them to believe, to the stored unit and type."""
+    plain: bool = False
+    """Whether numbers of the stored type are stored as they are, where the file has no other nodata than 0."""
 
     def store(self, numbers: Pixels, nodata: float | None) -> Pixels:
-        """Numbers of a file that declares `nodata`, to the stored unit and type."""
+        """Numbers of a file that declares `nodata`, to the stored unit and type; the same array if they stay."""
+        if self.plain and numbers.dtype == self.dtype and nodata in (None, 0):
+            return numbers
         return self.convert(numbers, self.measured(numbers, nodata))
 
 
@@ -54,6 +58,7 @@ def scaling(role: Role, scale: float = 1.0, offset: float = 0.0) -> Scaling:
             resampling="bilinear",
             measured=reflectance_measured,
             convert=partial(reflectance, scale=scale, offset=offset),
+            plain=(scale, offset) == (1, 0),
         )
     return Scaling(
         dtype=np.dtype(np.float16),
@@ -102,7 +107,11 @@ def _shifted(numbers: npt.NDArray[np.uint16], measured: Mask, offset: int) -> np
 
 def power_measured(numbers: Pixels, nodata: float | None, scale: float, offset: float) -> Mask:
     """Radar power: −32768, zero, negative and NaN are nodata, and so is what the file declares."""
-    mask: Mask = np.isfinite(numbers) & (numbers != SENTINEL_1_RTC.nodata) & (numbers * scale + offset > 0)
+    mask: Mask = np.isfinite(numbers)
+    if (scale, offset) == (1, 0):
+        mask &= numbers > 0  # which −32768 is not
+    else:
+        mask &= (numbers != SENTINEL_1_RTC.nodata) & (numbers * scale + offset > 0)
     return mask if nodata is None else mask & (numbers != nodata)
 
 
@@ -117,11 +126,15 @@ def decibels(numbers: Pixels, measured: Mask, scale: float, offset: float) -> np
     if (scale, offset) != (1, 0):
         power *= scale
         power += offset
-    power[~measured] = 1
+    missing = ~measured
+    holes = missing.any()
+    if holes:
+        power[missing] = 1
     np.log10(power, out=power)
     power *= 10
     stored = power.astype(np.float16)
-    stored[~measured] = np.nan
+    if holes:
+        stored[missing] = np.nan
     return stored
 
 
@@ -136,5 +149,7 @@ def classes(numbers: Pixels, measured: Mask) -> npt.NDArray[np.uint8]:
     return np.where(measured, numbers, 0).astype(np.uint8)
 
 
-CLASSES = Scaling(dtype=np.dtype(np.uint8), resampling="nearest", measured=classes_measured, convert=classes)
+CLASSES = Scaling(
+    dtype=np.dtype(np.uint8), resampling="nearest", measured=classes_measured, convert=classes, plain=True
+)
 """Scene classification and land cover: nearest neighbour, no scaling."""

@@ -161,8 +161,9 @@ def read_boxes(
     other = {n: reach(header, box) for n, box in enumerate(boxes) if n not in exact}
     near = {n: window for n, window in other.items() if window}
     nowhere = scaling.store(blank(header, 1, 1), header.nodata)
+    image = header.window
     for n, out in enumerate(outs):
-        if n not in exact or exact[n].within(header.window) != exact[n]:
+        if n not in exact or not exact[n].inside(image):
             out[...] = nowhere
     targets = [outs[n] for n in exact]
     errors = read_windows(file, list(exact.values()), targets, lambda pixels: scaling.store(pixels, header.nodata))

@@ -1,4 +1,4 @@
-"""Where the bytes of a file come from: a path, or ranges over HTTP, Azure or S3. The only file that knows obstore.
+"""Where the bytes of a file come from: a path, or ranges over HTTP, Azure or S3.
 
 Ranges that lie close together are fetched as one request and several requests at once; connections are kept and shared
 by all files of a host. A failure says whether the file is to blame or the server.

@@ -152,11 +152,11 @@ def bin_edges(role: Role) -> npt.NDArray[np.float64]:
     return np.linspace(HISTOGRAMS[role].low, HISTOGRAMS[role].high, HISTOGRAMS[role].bins + 1)
 
 
-def merge_statistics(cards: Iterable[ShardCard]) -> dict[Role, BandStatistics]:
+def merge_statistics(shards: Iterable[Mapping[Role, BandStatistics]]) -> dict[Role, BandStatistics]:
     """The statistics of several shards together, by sensor."""
     merged: dict[Role, BandStatistics] = {}
-    for card in cards:
-        for role, statistics in card.statistics.items():
+    for shard in shards:
+        for role, statistics in shard.items():
             merged[role] = merged[role].merge(statistics) if role in merged else statistics
     return merged
 

@@ -1,10 +1,10 @@
 """A dataset version, opened: its chips, its layout, where its shards are, its statistics."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -23,6 +23,11 @@ from croma.shards.ref import DatasetRef
 FORMAT = 1
 """Version of the storage format that this code reads and writes."""
 
+
+THREADS = 16
+"""Requests to storage at once."""
+
+Result = TypeVar("Result")
 
 LabelKind = Literal["mask", "class", "classes", "change"]
 """What a label says: the class of every pixel, the one class of a chip, its several classes, or which pixels changed
@@ -76,8 +81,8 @@ class Dataset:
 
     def table(self, split: Split | None = None, columns: Sequence[str] | None = None) -> pa.Table:
         """Rows of a split (all for None), ordered by shard and offset."""
-        rows = self.rows if split is None else self.rows.filter(pc.equal(self.rows["split"], split))
-        return rows if columns is None else rows.select(list(columns))
+        rows = self.rows if columns is None else self.rows.select(list(columns))
+        return rows if split is None else rows.filter(pc.equal(self.rows["split"], split))
 
     def shards(self, split: Split | None = None) -> list[tuple[str, str]]:
         """(split, shard id) of every shard that holds chips of this version, sorted."""
@@ -91,7 +96,8 @@ class Dataset:
         """
         kept = storage.join(self.ref.uri, "versions", str(self.ref.version), f"statistics-{split}.json")
         if not storage.exists(kept):
-            merged = merge_statistics(self.cards(split))
+            shards = [shard for _, shard in self.shards(split)]
+            merged = merge_statistics(side_by_side(lambda shard: read_statistics(self.ref.uri, shard), shards))
             content = {role: statistics.model_dump(mode="json") for role, statistics in merged.items()}
             storage.create(kept, json.dumps(content, sort_keys=True).encode())
         found: Mapping[Role, object] = json.loads(storage.read(kept))
@@ -99,8 +105,7 @@ class Dataset:
 
     def cards(self, split: Split | None = None) -> list[ShardCard]:
         """Cards of the shards of this version, in the order of `shards`."""
-        with ThreadPoolExecutor(16) as pool:
-            return list(pool.map(lambda shard: read_card(self.ref.uri, shard[1]), self.shards(split)))
+        return list(read_cards(self.ref.uri, [shard for _, shard in self.shards(split)]))
 
 
 def open_dataset(ref: DatasetRef) -> Dataset:
@@ -131,6 +136,33 @@ def read_card(uri: str, shard: str) -> ShardCard:
     """
     address = card_address(uri, shard)
     return ShardCard.parse(json.loads(storage.read(address)), address)
+
+
+def read_cards(uri: str, shards: Sequence[str]) -> Iterator[ShardCard]:
+    """The cards of finished shards in their order; few are in memory at once, for the rows of one take megabytes.
+
+    Raises:
+        FileNotFoundError: a shard is not finished.
+    """
+    return side_by_side(lambda shard: read_card(uri, shard), shards)
+
+
+def read_statistics(uri: str, shard: str) -> dict[Role, BandStatistics]:
+    """What the card of a finished shard says of its bands; its rows, of which there may be thousands, are passed over.
+
+    Raises:
+        FileNotFoundError: the shard is not finished.
+    """
+    address = card_address(uri, shard)
+    found: Mapping[Role, object] = json.loads(storage.read(address))["statistics"]
+    return {role: BandStatistics.parse(data, address) for role, data in found.items()}
+
+
+def side_by_side(read: Callable[[str], Result], shards: Sequence[str]) -> Iterator[Result]:
+    """`read` of all shards in their order, on threads, not farther ahead than there are threads."""
+    with ThreadPoolExecutor(THREADS) as pool:
+        for start in range(0, len(shards), THREADS):
+            yield from pool.map(read, shards[start : start + THREADS])
 
 
 def read_header(uri: str) -> Header:
@@ -170,13 +202,16 @@ def check_shards_exist(uri: str, cards: Sequence[ShardCard]) -> None:
     Raises:
         ContractError: names the shards that are not.
     """
-    faults = []
-    for card in cards:
-        if not card.samples:
-            continue
+
+    def fault(card: ShardCard) -> str | None:
         address = shard_address(uri, card.split, card.id)
-        found = storage.size(address) if storage.exists(address) else None
-        if found != card.bytes:
-            faults.append(f"{address}: {'missing' if found is None else f'{found} bytes'}, its card says {card.bytes}")
+        try:
+            found = storage.size(address)
+        except FileNotFoundError:
+            return f"{address}: missing, its card says {card.bytes}"
+        return None if found == card.bytes else f"{address}: {found} bytes, its card says {card.bytes}"
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        faults = list(filter(None, pool.map(fault, (card for card in cards if card.samples))))
     if faults:
         raise ContractError("\n".join(faults))

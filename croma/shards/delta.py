@@ -45,7 +45,8 @@ def append(address: str, rows: pa.Table, key: str, note: Mapping[str, str]) -> i
     """
     for _ in range(ATTEMPTS):
         table = _create_or_open(address, rows.schema)
-        new = rows.filter(pc.invert(pc.is_in(rows[key], value_set=_column(table, key))))
+        known = _column(table, key)
+        new = rows.filter(pc.invert(pc.is_in(rows[key], value_set=known))) if len(known) else rows
         if not new.num_rows:
             return int(table.version())
         content = json.dumps({**note, "added": str(new.num_rows)}, sort_keys=True)

@@ -60,18 +60,24 @@ def index_address(uri: str) -> str:
 def commit(uri: str, cards: Iterable[ShardCard], note: Mapping[str, str]) -> int:
     """Add the chips of finished shards to the index in one atomic commit, and return the version that holds them.
 
-    Chips that the index already has are not added again, whoever added them.
+    Chips that the index already has are not added again, whoever added them. Of each card its rows alone are kept, in
+    Arrow: some 400 bytes a chip.
 
     Raises:
         ContractError: a chip is in two of the shards.
         TransientError: others kept committing, or storage failed.
     """
-    rows: dict[str, ChipRow] = {}
-    for row in (row for card in cards for row in card.rows):
-        if row.chip in rows:
-            raise ContractError(f"chip {row.chip} is in two shards: {rows[row.chip].shard} and {row.shard}")
-        rows[row.chip] = row
-    return delta.append(index_address(uri), to_arrow(list(rows.values())), "chip", note)
+    rows = pa.concat_tables([SCHEMA.empty_table(), *(to_arrow(card.rows) for card in cards)])
+    if pc.count_distinct(rows["chip"]).as_py() < rows.num_rows:
+        _blame(rows)
+    return delta.append(index_address(uri), rows, "chip", note)
+
+
+def _blame(rows: pa.Table) -> None:
+    chips = pc.value_counts(rows["chip"])
+    chip = chips.filter(pc.greater(chips.field("counts"), 1))[0]["values"]
+    one, other, *_ = rows.filter(pc.equal(rows["chip"], chip))["shard"].to_pylist()
+    raise ContractError(f"chip {chip} is in two shards: {one} and {other}")
 
 
 def load(uri: str, version: int | None) -> tuple[pa.Table, int]:

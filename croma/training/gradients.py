@@ -68,11 +68,12 @@ class Gradients:
         norm: Tensor = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(b.flat) for b in self._buckets]))
         return norm
 
-    def clip(self, norm: Tensor, longest: float) -> None:
-        """Shorten the gradient, `norm` long, to at most `longest`."""
+    def clip(self, norm: Tensor, longest: float) -> Tensor:
+        """Shorten the gradient, `norm` long, to at most `longest`. Returns what it was multiplied with."""
         factor = (longest / (norm + 1e-6)).clamp(max=1.0)
         for bucket in self._buckets:
             bucket.flat.mul_(factor)
+        return factor
 
     def _arrived(self, bucket: _Bucket, _: Tensor) -> None:
         if self._armed:

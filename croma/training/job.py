@@ -89,7 +89,7 @@ def train(request: TrainRequest, ray_address: str | None) -> TrainResult:
 
     tracker = None
     if request.tracking:
-        from croma.tracking import Tracker
+        from croma.tracking.tracker import Tracker
 
         tracker = Tracker(uri=request.tracking, artifacts=request.artifacts)
     result = run_training(

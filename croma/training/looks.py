@@ -17,10 +17,12 @@ from croma.training.loop import StepReport
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from croma.tracking import Run
+    from croma.tracking.run import Run
 
 SHOWN = 4
 """Chips in a picture."""
+LENGTH = 0.02
+"""How far the length of a unit vector may be from 1, for bfloat16's sake."""
 
 
 @runtime_checkable
@@ -59,8 +61,11 @@ def spread(features: Features) -> dict[str, float]:
     """How embeddings lie on the sphere (Wang and Isola 2020, "Understanding Contrastive Representation Learning").
 
     `alignment` is the mean squared distance of counterparts, 0 at best; `uniformity/…` the logarithm of the mean of
-    exp(-2 d²) over pairs of one sensor, the lower the more evenly they are spread.
+    exp(-2 d²) over pairs of one sensor, the lower the more evenly they are spread. Of samples with several views the
+    first counts; what is not on the sphere does not.
     """
+    features = {name: rows if rows.ndim == 2 else rows[:, 0] for name, rows in features.items()}
+    features = {name: rows for name, rows in features.items() if (rows.norm(dim=1) - 1).abs().max() < LENGTH}
     found = {}
     if {"radar", "optical"} <= features.keys():
         found["alignment"] = float((features["radar"] - features["optical"]).square().sum(1).mean())

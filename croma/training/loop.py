@@ -7,6 +7,7 @@ anywhere and goes on from a checkpoint gives the trajectory of the run that was 
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -18,7 +19,7 @@ from croma.objectives.objective import Objective
 from croma.training.faults import describe, find_fault, find_suspects
 from croma.training.feed import feed
 from croma.training.schedule import Schedule
-from croma.training.settings import AdamW, Faults, Precision
+from croma.training.settings import AdamW, Faults, Precision, Sharding
 from croma.training.step import Outcome, Requests, Stepper, cut
 
 log = logging.getLogger(__name__)
@@ -44,6 +45,10 @@ class Plan:
     """Steps."""
     compiled: bool = False
     """Whether the passes go through torch.compile."""
+    sharding: Sharding = "replicated"
+    """How the network lies on the workers. Does not change the result."""
+    shown_every: tuple[int, ...] = ()
+    """After multiples of these steps, and after the first of a process, watchers pass batches through the objective."""
 
 
 class StepReport(NamedTuple):
@@ -61,13 +66,18 @@ class StepReport(NamedTuple):
     seconds: float
     waited: float
     """Seconds of it without a batch to work on."""
+    saved: bool
+    """Whether a checkpoint of it follows."""
 
 
 class Watcher(Protocol):
     """Somebody who is told of every step."""
 
     def after_step(self, report: StepReport, batch: Batch, objective: Objective) -> None:
-        """Called after the update; `batch` is this worker's share of the step."""
+        """Called after the update; `batch` is this worker's share of the step.
+
+        Nothing may be passed through `objective` but after a process's first step and those of `Plan.shown_every`.
+        """
         ...
 
 
@@ -145,8 +155,10 @@ class _Loop:
         self.watchers = watchers
         self.requests = requests
         self.device = next(objective.parameters()).device
-        self.stepper = Stepper(objective, plan.optimiser, plan.precision, plan.compiled)
+        self.stepper = Stepper(objective, plan.optimiser, plan.precision, plan.compiled, plan.sharding)
+        self.network: Any = self.stepper.objective
         self.progress = Progress()
+        self.first = True
         self.unsaved: list[float] = []
 
     def run(self, batches: Callable[[int, int], Iterator[RawBatch]]) -> Progress:
@@ -158,7 +170,8 @@ class _Loop:
             done = self._advance(feed(batches(self.progress.step, self.plan.steps), self.device))
         if self.checkpoints is not None:
             self.checkpoints.wait()
-        return self.progress
+        with self.stepper.spread.whole():  # leaves the objective with what was learnt
+            return self.progress
 
     def _advance(self, batches: Iterator[RawBatch]) -> bool:
         """Steps until the end, a request to stop (True), or a rewind (False)."""
@@ -175,8 +188,9 @@ class _Loop:
             if fault is not None:
                 self._rewind(fault, batch)
                 return False
-            self._update(outcome, batch, began, waited)
-            if any(outcome.requests) or self._due():
+            saved = any(outcome.requests) or self._due(self.progress.step + 1)
+            self._update(outcome, batch, began, waited, saved)
+            if saved:
                 self._save()
             if outcome.requests.stop:
                 log.warning("asked to stop: saved after step %d of %d", self.progress.step, self.plan.steps)
@@ -184,11 +198,11 @@ class _Loop:
             began = time.perf_counter()
         return True
 
-    def _update(self, outcome: Outcome, batch: Batch, began: float, waited: float) -> None:
+    def _update(self, outcome: Outcome, batch: Batch, began: float, waited: float, saved: bool) -> None:
         progress, plan = self.progress, self.plan
         rate = plan.schedule.rate(progress.step, plan.steps)
         self.stepper.update(rate, outcome.grad_norm)
-        self.objective.update(progress.step, plan.steps)
+        self.network.update(progress.step, plan.steps)
         progress.step += 1
         progress.recent = [*progress.recent, {"loss": outcome.loss, **outcome.parts}][-max(plan.faults.memory, KEPT) :]
         progress.seconds += time.perf_counter() - began
@@ -201,15 +215,23 @@ class _Loop:
             grad_norm=outcome.grad_norm,
             seconds=time.perf_counter() - began,
             waited=waited,
+            saved=saved,
         )
-        for watcher in self.watchers:
-            watcher.after_step(report, batch, self.objective)
+        with self._shown() as objective:
+            for watcher in self.watchers:
+                watcher.after_step(report, batch, objective)
+
+    def _shown(self) -> AbstractContextManager[Any]:
+        """The objective as watchers see it: whole where they may want to pass something through it."""
+        first, self.first = self.first, False
+        shown = first or any(self.progress.step % every == 0 for every in self.plan.shown_every)
+        return self.stepper.spread.whole() if shown else nullcontext(self.network)
 
     def _recent_losses(self) -> list[float]:
         return [losses["loss"] for losses in self.progress.recent]
 
-    def _due(self) -> bool:
-        return self.progress.step % self.plan.checkpoint_every == 0 or self.progress.step == self.plan.steps
+    def _due(self, step: int) -> bool:
+        return step % self.plan.checkpoint_every == 0 or step == self.plan.steps
 
     def _rewind(self, fault: str, batch: Batch) -> None:
         """Go back to the newest checkpoint and leave this batch out from then on.
@@ -218,7 +240,7 @@ class _Loop:
             ContractError: the settings say stop, it happened too often, or there is nothing to go back to.
         """
         step, faults = self.progress.step, self.plan.faults
-        with self.stepper.autocast():
+        with self.stepper.spread.whole(), self.stepper.autocast():
             suspects = describe(find_suspects(self.objective, batch))
         message = f"step {step}: {fault}; {suspects}"
         left_out = [*self.progress.left_out, step]
@@ -240,17 +262,12 @@ class _Loop:
             self.unsaved = []
 
     def _state(self) -> dict[str, Any]:
-        return {
-            "objective": self.objective.state_dict(),
-            "optimiser": self.stepper.optimiser.state_dict(),
-            "progress": asdict(self.progress),
-        }
+        return {**self.stepper.spread.state(self.stepper.optimiser), "progress": asdict(self.progress)}
 
     def _restore(self) -> None:
         state = self.checkpoints.newest() if self.checkpoints is not None else None
         if state is not None:
-            self.objective.load_state_dict(state["objective"])
-            self.stepper.optimiser.load_state_dict(state["optimiser"])
+            self.stepper.spread.load(state, self.stepper.optimiser)
             self.progress = Progress(**state["progress"])
             self.unsaved = []
             log.info("going on after step %d", self.progress.step)

@@ -34,12 +34,15 @@ from croma.training.ray_worker import FINAL, Notes, Torch, train_worker
 from croma.training.spec import Trained, TrainResult, TrainRun, TrainSpec
 
 if TYPE_CHECKING:
-    from croma.tracking import Run, Tracker
+    from croma.tracking.run import Run
+    from croma.tracking.tracker import Tracker
 
 log = logging.getLogger(__name__)
 
 TAG = "croma.training"
 """Tag of the MLflow run that holds a pretraining: its id."""
+VAIN_STARTS = 2
+"""Starts of a worker group, a minute each, that a lost node may cost: Ray believes in its resources for a while."""
 RECIPE = "croma.recipe"
 """Tag of the MLflow run over all seeds of a recipe: the fingerprint of what they have in common."""
 
@@ -92,21 +95,7 @@ def run_training(
         _tracked(run, data, tracker, parent) as (run, tracked),
         _cluster(spec, ray_address),
     ):
-        trained = _fit(run)
-        if trained.step < spec.steps:
-            raise TransientError(
-                f"{run.id}: stopped after step {trained.step} of {spec.steps}; start it again to go on"
-            )
-        result = TrainResult(
-            run=run.id,
-            weights=run.weights,
-            dataset=data.ref,
-            chips=len(data.chips),
-            trained=trained,
-            code=code_version(),
-            tracking=run.tracking,
-        )
-        storage.write(run.address("result.json"), result.to_json())
+        result = _finish(run, data, _fit(run))
         if tracked is not None:
             tracked.text("result.json", result.to_json().decode())
         log.info("%s: trained in %.0f s", run.id, time.monotonic() - began)
@@ -119,6 +108,25 @@ def read_result(run: TrainRun) -> TrainResult | None:
     if not storage.exists(address):
         return None
     return TrainResult.parse(json.loads(storage.read(address)), address)
+
+
+def _finish(run: TrainRun, data: TrainingData, trained: Trained) -> TrainResult:
+    """Leave the result of a run that took all its steps."""
+    if trained.step < run.spec.steps:
+        raise TransientError(
+            f"{run.id}: stopped after step {trained.step} of {run.spec.steps}; start it again to go on"
+        )
+    result = TrainResult(
+        run=run.id,
+        weights=run.weights,
+        dataset=data.ref,
+        chips=len(data.chips),
+        trained=trained,
+        code=code_version(),
+        tracking=run.tracking,
+    )
+    storage.write(run.address("result.json"), result.to_json())
+    return result
 
 
 def _fit(run: TrainRun) -> Trained:
@@ -139,7 +147,10 @@ def _fit(run: TrainRun) -> Trained:
         run_config=RunConfig(
             name=f"{run.id}-{run.attempt}",
             storage_path=scratch,  # for Ray's own notes; checkpoints are ours, in the run's storage
-            failure_config=FailureConfig(max_failures=resources.max_failures, controller_failure_limit=2),
+            failure_config=FailureConfig(
+                max_failures=resources.max_failures,
+                controller_failure_limit=VAIN_STARTS * max(1, resources.max_failures),
+            ),
             logging_config=LoggingConfig(log_level="WARNING"),
         ),
     )
@@ -208,7 +219,7 @@ def _nest(tracker: "Tracker | None", result: TrainResult, parent: str | None) ->
     """Show a finished run below another one, where the tracker has both."""
     if tracker is None or parent is None or result.tracking is None:
         return
-    from croma.tracking import nest
+    from croma.tracking.records import nest
 
     try:
         nest(tracker, result.tracking, parent)
@@ -225,11 +236,13 @@ def _tracked(
         yield run, None
         return
     # MLflow takes a second to import, and not everybody tracks.
-    from croma.tracking import nest, open_run, read_runs
+    from croma.tracking.records import nest, read_runs
+    from croma.tracking.run import open_run
 
     known = read_runs(tracker, run.name, {TAG: run.id})
     tags = {TAG: run.id, "croma.kind": "pretraining"}
-    title = f"pretrain-{run.id}-seed{run.spec.seed}"
+    # Lists show a dozen letters, below the recipe: what tells runs apart comes first.
+    title = f"seed{run.spec.seed}-{run.id.rpartition('-')[2][:6]}"
     above = parent or _recipe_run(run, tracker)
     with open_run(tracker, run.name, title, tags=tags, run_id=known[0].id if known else None) as tracked:
         nest(tracker, tracked.id, above)
@@ -242,7 +255,8 @@ def _tracked(
 
 def _recipe_run(run: TrainRun, tracker: "Tracker") -> str:
     """The id of the MLflow run under which all seeds of a recipe are nested; it holds what they have in common."""
-    from croma.tracking import open_run, read_runs
+    from croma.tracking.records import read_runs
+    from croma.tracking.run import open_run
 
     recipe = run.spec.model_dump(mode="json", exclude={"seed", "resources"})
     tags = {RECIPE: digest(recipe), "croma.kind": "recipe"}

@@ -16,7 +16,7 @@ from croma.objectives.objective import Objective
 from croma.training.loop import StepReport
 
 if TYPE_CHECKING:
-    from croma.tracking import Run
+    from croma.tracking.run import Run
 
 log = logging.getLogger(__name__)
 
@@ -44,11 +44,10 @@ class Speed:
 class Metrics:
     """Logs every step to the tracker; what a restarted run repeats is not logged twice."""
 
-    def __init__(self, run: "Run", global_batch: int, world: int, flush_every: int) -> None:
+    def __init__(self, run: "Run", global_batch: int, world: int) -> None:
         self._run = run
         self._global_batch = global_batch
         self._world = world
-        self._flush_every = flush_every
         self._flops: float | None = None
 
     def after_step(self, report: StepReport, batch: Batch, objective: Objective) -> None:
@@ -73,7 +72,7 @@ class Metrics:
         if peak is not None:
             values["speed/flops_utilisation"] = rate * self._flops / (peak * self._world)
         self._run.metrics(values, report.step)
-        if report.step % self._flush_every == 0:
+        if report.saved:  # a run that goes on from there does not repeat these steps
             self._flush()
 
     def _flush(self) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 Precision = Literal["float32", "bfloat16"]
+Sharding = Literal["replicated", "sharded"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,16 +1,18 @@
 """What is to be learnt and what came of it: the `pretrain` part of a recipe, and its result. Needs no torch."""
 
+from collections.abc import Iterator
 from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from croma.batches.spec import Augmentation, Reading
 from croma.document import Document, digest
-from croma.objectives.spec import CromaSpec, ObjectiveSpec
+from croma.model.towers_spec import TowersSpec
+from croma.objectives.spec import CmidSpec, CromaSpec, ObjectiveSpec
 from croma.shards.ref import DatasetRef
 from croma.storage import join
 from croma.training.schedule import Schedule
-from croma.training.settings import AdamW, Faults, Precision
+from croma.training.settings import AdamW, Faults, Precision, Sharding
 
 Count = Annotated[int, Field(ge=1)]
 
@@ -39,6 +41,9 @@ class Resources(Document):
     """Compute activations again in the backward pass instead of keeping them."""
     compiled: bool = False
     """Pass the networks through torch.compile."""
+    sharding: Sharding = "replicated"
+    """`sharded` keeps on each worker its part alone of encoders and decoder, of their gradient and of the optimiser's
+    moments, for networks that are large beside a device; `replicated` keeps all on each, and is faster."""
     reading: Reading = Field(default_factory=Reading)
     cache_gb: float = Field(100.0, gt=0)
     """Disk that each machine may use to keep remote shards, in 10⁹ bytes."""
@@ -82,8 +87,8 @@ class TrainSpec(Document):
     """Of the networks' passes; losses, weights and the optimiser are float32 always."""
     augmentation: Augmentation = Field(default_factory=Augmentation)
     window: Count | None = None
-    """Chips shuffled among each other; unset: the whole dataset. Set it to less than what a machine's cache holds when
-    the dataset is larger than that."""
+    """Chips shuffled among each other; unset: the whole dataset. Set it to less than half of what a machine's cache
+    holds when the dataset is larger than that: the next window arrives while one is used."""
     faults: Faults = Field(default_factory=Faults)
     seed: int = 0
     """Keys initial weights, order, crops and masks."""
@@ -101,9 +106,21 @@ class TrainSpec(Document):
             problems.append(
                 f"resources.workers is {self.resources.most_workers}: more than global_batch ({self.global_batch})"
             )
+        if self.resources.sharding == "sharded":
+            problems += self._not_sharded()
         if problems:
             raise ValueError("; ".join(problems))
         return self
+
+    def _not_sharded(self) -> Iterator[str]:
+        """What stands against cutting the network over workers."""
+        said = "resources.sharding is sharded"
+        if isinstance(self.objective, CmidSpec):
+            yield f"{said}: not offered for cmid, whose teacher follows its student; use replicated"
+        elif isinstance(self.objective.model, TowersSpec) and self.objective.model.backbone != "vit":
+            yield f"{said}: offered for backbone vit alone, this is {self.objective.model.backbone}; use replicated"
+        if self.resources.compiled:
+            yield f"{said}: not offered with resources.compiled; choose one"
 
     @property
     def image_size(self) -> int:

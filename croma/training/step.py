@@ -20,7 +20,8 @@ from croma import distributed
 from croma.batches.batch import Batch
 from croma.objectives.objective import Features, Local, Objective
 from croma.training.gradients import Gradients
-from croma.training.settings import AdamW, Precision
+from croma.training.settings import AdamW, Precision, Sharding
+from croma.training.spread import spread
 
 
 class Requests(NamedTuple):
@@ -50,15 +51,22 @@ class Outcome(NamedTuple):
 class Stepper:
     """Gradients and updates of an objective."""
 
-    def __init__(self, objective: nn.Module, optimiser: AdamW, precision: Precision, compiled: bool = False) -> None:
-        self.objective = objective
+    def __init__(
+        self,
+        objective: nn.Module,
+        optimiser: AdamW,
+        precision: Precision,
+        compiled: bool = False,
+        sharding: Sharding = "replicated",
+    ) -> None:
+        self.spread = spread(objective, sharding)
+        self.objective = objective = self.spread.network
         self._settings = optimiser
         self._precision = precision
-        trained = [parameter for parameter in objective.parameters() if parameter.requires_grad]
-        self._trained = trained
-        self._device = trained[0].device
-        self._gradients = Gradients(trained)
-        groups = decay_groups(objective, optimiser.weight_decay)
+        self._trained = self.spread.copied()
+        self._device = self._trained[0].device
+        self._gradients = Gradients(self._trained)
+        groups = self.spread.groups(decay_groups(objective, optimiser.weight_decay))
         self.optimiser = torch.optim.AdamW(groups, betas=optimiser.betas, eps=optimiser.eps, lr=0.0, fused=True)
         wrap: Callable[[Any], Any] = torch.compile if compiled else _unchanged
         self._features = wrap(objective.features)
@@ -72,6 +80,7 @@ class Stepper:
         pieces = [piece._replace(ids=()) for piece in pieces]  # names would make a compiled pass compile again
         sizes = [len(piece.keys) for piece in pieces]
         self._gradients.zero()
+        self.spread.zero()
         whole = [self._pass(pieces[0])] if len(pieces) == 1 else []
         features = whole[0].features if whole else self._all_features(pieces)
         coupled, wanted = self._couple(features, total)
@@ -86,12 +95,13 @@ class Stepper:
             for name, term in local.terms.items():
                 terms[name] = terms.get(name, 0) + term.detach() * (sizes[number] / total)
         self._gradients.finish()
+        self.spread.finish()
         return self._outcome(coupled, terms, requests)
 
     def update(self, rate: float, norm: float) -> None:
         """Take the step that `gradient` prepared."""
         if self._settings.clip is not None:
-            self._gradients.clip(torch.tensor(norm, device=self._device), self._settings.clip)
+            self.spread.scale(self._gradients.clip(torch.tensor(norm, device=self._device), self._settings.clip))
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         self.optimiser.step()
@@ -143,10 +153,11 @@ class Stepper:
         names = [*coupled, *local]
         shares = [*(term / world for term in coupled.values()), *local.values()]
         wishes = torch.tensor([float(wish) for wish in requests], device=self._device)
-        numbers = torch.cat([torch.stack([share.float() for share in shares]), wishes])
+        numbers = torch.cat([torch.stack([share.float() for share in shares]), wishes, self.spread.square()[None]])
         if world > 1:
             dist.all_reduce(numbers)
-        norm, *values = torch.cat([self._gradients.norm()[None], numbers]).tolist()
+        norm = torch.hypot(self._gradients.norm(), numbers[-1].sqrt())
+        norm, *values = torch.cat([norm[None], numbers[:-1]]).tolist()
         parts = dict(zip(names, values, strict=False))
         loss = sum(_objective(self.objective).weights[name] * value for name, value in parts.items())
         return Outcome(loss=loss, parts=parts, grad_norm=norm, requests=Requests(*(value > 0 for value in values[-2:])))

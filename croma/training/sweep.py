@@ -14,7 +14,8 @@ from croma.shards.ref import DatasetRef
 from croma.training.spec import TrainResult, TrainSpec
 
 if TYPE_CHECKING:
-    from croma.tracking import Run, Tracker
+    from croma.tracking.run import Run
+    from croma.tracking.tracker import Tracker
 
 log = logging.getLogger(__name__)
 
@@ -122,7 +123,8 @@ def _above(
         yield None
         return
     # MLflow takes a second to import, and not everybody tracks.
-    from croma.tracking import open_run, read_runs
+    from croma.tracking.records import read_runs
+    from croma.tracking.run import open_run
 
     mark = digest([spec.model_dump(mode="json", exclude={"resources"}), list(rates), str(dataset)])
     known = read_runs(tracker, name, {TAG: mark})

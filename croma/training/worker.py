@@ -91,6 +91,8 @@ def make_plan(spec: TrainSpec) -> Plan:
         micro_batch=spec.resources.micro_batch,
         checkpoint_every=spec.resources.checkpoint_every,
         compiled=spec.resources.compiled,
+        sharding=spec.resources.sharding,
+        shown_every=tuple(n for n in (spec.resources.look_every, spec.resources.weights_every) if n is not None),
     )
 
 
@@ -129,13 +131,14 @@ def _watchers(
         yield here
         return
     # MLflow takes a second to import, and only rank 0 needs it.
-    from croma.tracking import Tracker, open_run
+    from croma.tracking.run import open_run
+    from croma.tracking.tracker import Tracker
 
     tracker = Tracker(uri=run.tracker)
     with open_run(tracker, run.name, run.id, run_id=run.tracking, system_metrics=True) as tracked:
         yield [
             *here,
-            Metrics(tracked, run.spec.global_batch, distributed.world_size(), resources.checkpoint_every),
+            Metrics(tracked, run.spec.global_batch, distributed.world_size()),
             Look(tracked, resources.look_every, shown()),
         ]
 

@@ -134,3 +134,24 @@ def test_refusals() -> None:
         Augmentation(crop=(0, 8))
     with pytest.raises(ValueError, match="threads is 0; it is at least 1; depth is 1; it is at least 2"):
         Reading(threads=0, depth=1)
+
+
+@pytest.mark.parametrize("size", [48, 26, 24])
+def test_the_middle_is_cut_wherever_it_lies_in_coarse_pixels(
+    make_raw: MakeRaw, constants: Normalisation, size: int
+) -> None:
+    raw = make_raw(3, 48)
+    raw.radar[0, 0, 20, 20] = torch.nan
+    batch, start, no = prepare(raw, constants, size), torch.tensor([(48 - size) // 2] * 3), torch.zeros(3, dtype=bool)
+    window = Window(start, start, torch.full_like(start, size), no, no, no)
+    for row in range(3):
+        expected = slowly(raw, row, constants, window, size).nan_to_num(0)
+        torch.testing.assert_close(torch.cat([batch.optical[row], batch.radar[row]]), expected, atol=2e-6, rtol=0)
+
+
+def test_the_middle_in_stored_units(make_raw: MakeRaw) -> None:
+    raw = make_raw(2, 48)
+    raw.radar[0, 0, 20, 20] = torch.nan
+    batch = prepare(raw, None, 24)
+    assert torch.equal(batch.radar, raw.radar[:, :, 12:36, 12:36].float().nan_to_num())
+    assert torch.equal(batch.optical[:, SENTINEL_2_L2A.at(10)[0]], raw.optical[10][:, 0, 12:36, 12:36].float())

@@ -1,6 +1,7 @@
 import os
 import threading
 import time
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 
 from croma.batches.batch import RawBatch
 from croma.batches.cache import CachedShards, evict
+from croma.batches.checksum import crc32_of
 from croma.batches.loader import Loader
 from croma.batches.source import LocalShards, OpenFiles, Source
 from croma.batches.spec import Reading
@@ -120,6 +122,11 @@ def test_a_flipped_byte_is_named(stored: Any) -> None:
         list(loader.batches(0, 3))
 
 
+def test_the_checksum_is_that_of_zlib() -> None:
+    data = memoryview(bytes(range(256)) * 100)
+    assert crc32_of([data[:1], data[1:7000], data[7000:7000], data[7000:]]) == zlib.crc32(data)
+
+
 def test_a_short_or_missing_shard_is_named(stored: Any) -> None:
     path = Path(stored.table.shards[2])
     path.write_bytes(path.read_bytes()[: int(stored.table.offset[23]) + 600])
@@ -144,6 +151,19 @@ def test_each_block_is_fetched_once(stored: Any, tmp_path: Path) -> None:
             assert len(list(loader.batches(0, 12))) == 12
     assert len(remote.requests) == len(set(remote.requests)) == len(order.runs) - 1
     assert remote.most > 1
+
+
+def test_the_next_window_arrives_while_one_is_used(stored: Any, tmp_path: Path) -> None:
+    order, remote = stored.order(1, run=1, window=12), Remote()
+    source = CachedShards(stored.table, order.runs, remote, tmp_path / "cache", 10**9)
+    with Loader(order, stored.table, stored.layout.planes, source) as loader:
+        batches = loader.batches(0, 24)
+        for _ in range(4):
+            next(batches)
+        time.sleep(0.1)  # what is under way arrives
+        assert 16 <= len(remote.requests) <= 18, "12 steps after the last that was begun, the sixth"
+        list(batches)
+    assert len(remote.requests) == len(set(remote.requests)) == len(order.runs) - 1
 
 
 def test_two_processes_share_what_they_fetch(stored: Any, tmp_path: Path) -> None:

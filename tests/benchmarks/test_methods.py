@@ -15,6 +15,7 @@ def test_operations_are_those_of_the_reference() -> None:
     assert training_flops(CmidSpec(model=model, mask_patch=32)) / 1e9 == pytest.approx(71.7, abs=0.05)
 
 
+@pytest.mark.slow
 def test_a_row_for_each_method() -> None:
     tower = TowersSpec(dim=32, depth=1, heads=2, image=24)
     few = {

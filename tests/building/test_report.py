@@ -277,6 +277,16 @@ def test_many_places_become_cells(dataset: Dataset, monkeypatch: pytest.MonkeyPa
     assert many["places"] == few["places"] == len(few["points"])
 
 
+def test_many_tiles_are_drawn_by_their_corners(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [row | {"tile": "33UVP"} for row in moved(dataset, {0: (32633, 300_000, 5_500_000)}).rows.to_pylist()]
+    tiled = replace(dataset, rows=type(dataset.rows).from_pylist(rows, dataset.rows.schema))
+    [bent] = places(tiled)["tiles"]
+    monkeypatch.setattr("croma.building.report.places.TILES", 0)
+    [straight] = places(tiled)["tiles"]
+    assert len(bent["ring"]) > len(straight["ring"]) == 5
+    assert all(corner in bent["ring"] for corner in straight["ring"])
+
+
 def test_a_version_without_chips_has_no_report(dataset: Dataset) -> None:
     with pytest.raises(InputError, match="this version has no chips"):
         describe_version(DatasetRef(uri=dataset.ref.uri, version=0))

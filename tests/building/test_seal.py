@@ -7,7 +7,7 @@ from croma.building.fill import fill
 from croma.building.seal import seal
 from croma.building.shard_plan import ShardPlan
 from croma.errors import ContractError, InputError
-from croma.shards import index
+from croma.shards import index, ledger
 from croma.shards.dataset import shard_address
 from croma.shards.ref import DatasetRef
 from tests.building.plans import make_plan, make_scenes, refused
@@ -32,6 +32,16 @@ def test_sealing_twice_changes_nothing(plans: list[ShardPlan], tmp_path: Path) -
     first = seal(str(tmp_path), cards, {})
     assert seal(str(tmp_path), cards, {}) == first
     assert len(index.known_chips(str(tmp_path))) == sum(card.samples for card in cards)
+
+
+def test_cards_are_looked_at_once(plans: list[ShardPlan], tmp_path: Path) -> None:
+    root = str(tmp_path)
+    cards = [fill(plan, root) for plan in (*plans[:2], refused(plans[2]))]
+    seal(root, iter(cards), {}, "rule")
+    assert index.known_chips(root) == {row.chip for card in cards for row in card.rows}
+    assert ledger.counts(root) == {"cloud": 1}
+    with pytest.raises(ContractError, match=f"is in two shards: {cards[0].id} and {cards[0].id}"):
+        seal(root, iter([cards[0], cards[0]]), {})
 
 
 def test_an_increment_is_another_version(plans: list[ShardPlan], tmp_path: Path) -> None:

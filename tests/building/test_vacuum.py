@@ -204,6 +204,23 @@ def test_a_build_that_takes_months_loses_nothing_while_it_goes_on(plans: list[Sh
     assert files(root) == {f"{root}/dataset.json"}
 
 
+def test_a_shard_without_a_file_lives_as_long_as_its_plan(tmp_path: Path) -> None:
+    """Its id is not that of its plan, which must not make it anybody's."""
+    root, scenes = str(tmp_path / "root"), make_scenes(tmp_path / "scenes")
+    write_header(root, HEADER)
+    plans = [make_plan(scenes, [(column, 0)]) for column in (0, 6)]
+    planned(root, plans)
+    Path(scenes[0][1].assets["B04"].href).unlink()
+    part, later = (fill(plan, root) for plan in plans)
+    assert part.id != part.plan == plans[0].id
+    age(root)
+    age(root, 0, later.id)
+    assert find_waste(root) == [], "another part of the same build is of today"
+    age(root)
+    assert {one.kind for one in find_waste(root)} == {"plan", "shard"}
+    assert {one.shard for one in find_waste(root)} == {None, part.id, later.id}
+
+
 def test_what_a_build_takes_up_again_is_left_alone(plans: list[ShardPlan], tmp_path: Path) -> None:
     root = str(tmp_path)
     write_header(root, HEADER)

@@ -6,23 +6,24 @@ from pathlib import Path
 from typing import Any
 
 from croma.shards.ref import DatasetRef
-from croma.tracking import local_tracker
+from croma.tracking.tracker import local_tracker
 from croma.training.ray_job import run_training
 from croma.training.spec import TrainResult, TrainSpec
-from tests.distributed.worker import SPEC
+from tests.distributed.worker import OBJECTIVES, SPEC
 
 STEPS = 300
 
 
-def make_spec(**resources: Any) -> TrainSpec:
+def make_spec(objective: str = "croma", **resources: Any) -> TrainSpec:
     """A pretraining of a few seconds."""
     given = {"workers": 2, "checkpoint_every": 20, "look_every": 200, **resources}
-    return TrainSpec.parse({**SPEC, "steps": STEPS, "resources": given}, "test")
+    changes = {"objective": OBJECTIVES[objective], "steps": STEPS, "resources": given}
+    return TrainSpec.parse({**SPEC, **changes}, "test")
 
 
-def pretrain(root: str, dataset: str, name: str, **resources: Any) -> TrainResult:
+def pretrain(root: str, dataset: str, name: str, objective: str = "croma", **resources: Any) -> TrainResult:
     tracker = local_tracker(Path(root) / "home")
-    return run_training(make_spec(**resources), DatasetRef(uri=dataset), root, name=name, tracker=tracker)
+    return run_training(make_spec(objective, **resources), DatasetRef(uri=dataset), root, name=name, tracker=tracker)
 
 
 if __name__ == "__main__":

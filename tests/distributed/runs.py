@@ -9,7 +9,7 @@ import torch
 
 from croma.evaluation.history import read_history
 from croma.model.weights import load_weights
-from croma.tracking import local_tracker
+from croma.tracking.tracker import local_tracker
 from croma.training.spec import TrainResult
 
 

@@ -1,7 +1,8 @@
 """Pretraining on a cluster whose nodes die with their raylets and come back; a run that follows their number."""
 
+import random
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,13 @@ import pytest
 import ray
 from ray.cluster_utils import Cluster
 
-from croma.training.spec import TrainResult
-from tests.datasets import write_dataset
 from tests.distributed.driver import STEPS, pretrain
 from tests.distributed.runs import assert_same_weights, curve, saved, wait_for
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
+
+KILLED = random.randrange(1, 4) * 20
+"""The checkpoint after which a node is lost."""
 
 
 class Nodes:
@@ -45,62 +47,44 @@ def nodes() -> Iterator[Nodes]:
     found.close()
 
 
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(tmp_path_factory.mktemp("storage"))
-
-
-@pytest.fixture(scope="module")
-def dataset(root: str) -> str:
-    return write_dataset(root, shards=3, per_shard=10)
-
-
-@pytest.fixture(scope="module")
-def straight(nodes: Nodes, root: str, dataset: str) -> TrainResult:
-    """Two workers that nobody disturbed."""
-    return pretrain(root, dataset, "straight")
-
-
-def test_a_lost_node_that_is_replaced_changes_nothing(
-    nodes: Nodes, root: str, dataset: str, straight: TrainResult
-) -> None:
+def test_a_lost_node_that_is_replaced_changes_nothing(nodes: Nodes, root: str, dataset: str) -> None:
+    straight = pretrain(root, dataset, "straight")
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(pretrain, root, dataset, "node-killed")
-        wait_for(lambda: running.done() or saved(root, "node-killed") >= 60)
+        wait_for(lambda: running.done() or saved(root, "node-killed") >= KILLED)
         nodes.kill()
         nodes.nodes.append(nodes.add())
         result = running.result()
     assert result.trained.workers == 2
     assert_same_weights(result, straight)
     assert curve(root, result) == curve(root, straight)
+    kept = sorted(path.name for path in Path(straight.weights).parents[1].iterdir())
+    assert kept == ["checkpoints", "result.json", "weights"], "files of the cluster are not kept"
 
 
-def test_a_run_follows_the_number_of_nodes(nodes: Nodes, root: str, dataset: str, straight: TrainResult) -> None:
-    """Two workers, one after a node is lost, two again: as many steps of the same batches, and the same losses."""
+@pytest.mark.parametrize("objective", ["croma", "dual-encoder", "cmid"])
+def test_a_run_follows_the_number_of_nodes(
+    nodes: Nodes, root: str, dataset: str, objective: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two workers, one after a node is lost, two again: as many steps of the same batches, and the same losses.
+
+    Nobody disturbed the run that it is compared with, which passes its batches in one piece. Small pieces make this one
+    slow enough for Ray, which looks at the nodes every 20 s.
+    """
+    monkeypatch.setenv("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", "40")  # it first tries to begin with both again
+    straight, name = pretrain(root, dataset, "straight", objective), f"elastic-{objective}"
     with ThreadPoolExecutor(1) as pool:
-        elastic = {"workers": [1, 2], "resize_seconds": 2.0}
-        running = pool.submit(pretrain, root, dataset, "elastic", **elastic)
-        wait_for(lambda: running.done() or saved(root, "elastic") >= 40)
+        elastic = {"workers": [1, 2], "resize_seconds": 2.0, "micro_batch": 1}
+        running = pool.submit(pretrain, root, dataset, name, objective, **elastic)
+        wait_for(lambda: running.done() or saved(root, name) >= KILLED)
         nodes.kill()
-        reached = saved(root, "elastic")
-        alone = steps_go_on(running, root, reached)
+        reached = saved(root, name)
+        wait_for(lambda: running.done() or saved(root, name) > reached)
+        assert not running.done(), "the run was over before the node came back"
         nodes.nodes.append(nodes.add())
         result = running.result()
-    assert alone < STEPS, "the run was over before the node came back"
     assert (result.trained.step, result.trained.workers, result.trained.left_out) == (STEPS, 2, ())
     losses, expected = curve(root, result), curve(root, straight)
     assert list(losses) == list(range(1, STEPS + 1))
-    # Sums over other shares are rounded differently, and a step builds on the one before: near, not equal.
+    # Sums over other pieces are rounded differently, and a step builds on the one before: near, not equal.
     assert losses == pytest.approx(expected, rel=1e-3)
-    assert {step: losses[step] for step in range(1, 41)} == {step: expected[step] for step in range(1, 41)}
-
-
-def steps_go_on(running: "Future[TrainResult]", root: str, reached: int) -> int:
-    """Wait until one worker alone has saved twice more; the step of the last save."""
-    wait_for(lambda: running.done() or saved(root, "elastic") >= reached + 40)
-    return saved(root, "elastic")
-
-
-def test_files_of_the_cluster_are_not_kept(root: str, straight: TrainResult) -> None:
-    kept = sorted(path.name for path in Path(straight.weights).parents[1].iterdir())
-    assert kept == ["checkpoints", "result.json", "weights"]

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import ray
+import torch
 from ray.util.state import list_actors
 
 from croma.cluster import run_job
@@ -21,9 +22,9 @@ from croma.errors import ContractError
 from croma.evaluation.history import read_history
 from croma.model.weights import load_weights
 from croma.shards.ref import DatasetRef
-from croma.tracking import local_tracker, read_runs
+from croma.tracking.records import read_runs
+from croma.tracking.tracker import local_tracker
 from croma.training.spec import TrainResult
-from tests.datasets import write_dataset
 from tests.distributed.driver import STEPS, pretrain
 from tests.distributed.runs import assert_same_weights, curve, saved, wait_for
 
@@ -31,16 +32,6 @@ pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
 
 PRETRAINING = {"croma.kind": "pretraining"}
 REPOSITORY = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(tmp_path_factory.mktemp("storage"))
-
-
-@pytest.fixture(scope="module")
-def dataset(root: str) -> str:
-    return write_dataset(root, shards=3, per_shard=10)
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +62,20 @@ def test_a_run_leaves_weights_and_a_record(root: str, dataset: str, straight: Tr
     losses = curve(root, straight)
     assert sorted(losses) == list(range(1, STEPS + 1))
     assert sum(losses[step] for step in range(STEPS - 20, STEPS)) < 0.95 * sum(losses[step] for step in range(1, 21))
+
+
+def test_a_sharded_run_leaves_what_a_replicated_one_does(root: str, dataset: str, straight: TrainResult) -> None:
+    """Copies of the weights and looks on the way, too, which one worker takes and all must help with."""
+    result = pretrain(root, dataset, "sharded", sharding="sharded", weights_every=100, look_every=50)
+    assert curve(root, result) == pytest.approx(curve(root, straight), rel=1e-3)
+    folders = [Path(found.weights).parent for found in (straight, result)]
+    one, other = (load_weights(folder / "weights.safetensors")[0].state_dict() for folder in folders)
+    for name, tensor in one.items():
+        assert other[name].shape == tensor.shape, name
+    copy, _ = load_weights(folders[1] / "step-000000100" / "weights.safetensors")
+    assert not torch.equal(copy.state_dict()["radar_pool.up.weight"], other["radar_pool.up.weight"])
+    (record,) = read_runs(local_tracker(Path(root) / "home"), "sharded", PRETRAINING)
+    assert "embeddings/alignment" in record.metrics
 
 
 def test_a_finished_run_is_found(root: str, dataset: str, straight: TrainResult) -> None:

@@ -14,18 +14,12 @@ from typing import Any
 import pytest
 import torch
 
-from tests.datasets import write_dataset
 from tests.distributed.worker import Options, main
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 PROCESSES = multiprocessing.get_context("forkserver")  # forks of one process that has imported torch: quick to start
 PROCESSES.set_forkserver_preload(["tests.distributed.worker"])
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return write_dataset(str(tmp_path_factory.mktemp("storage")), shards=3, per_shard=10)
 
 
 @dataclass
@@ -35,12 +29,14 @@ class Group:
     dataset: str
     folder: Path
     objective: str = "croma"
+    sharding: str = "replicated"
 
     def start(self, world: int, micro_batch: int | None = None, steps: int = 24) -> list[BaseProcess]:
         self.folder.mkdir(exist_ok=True)
         meeting = str(self.folder / f"meeting-{time.time_ns()}")
         common: dict[str, Any] = {"dataset": self.dataset, "folder": str(self.folder), "world": world}
-        common |= {"meeting": meeting, "micro_batch": micro_batch, "steps": steps, "objective": self.objective}
+        common |= {"meeting": meeting, "micro_batch": micro_batch, "steps": steps}
+        common |= {"objective": self.objective, "sharding": self.sharding}
         workers = [PROCESSES.Process(target=main, args=(Options(rank=rank, **common),)) for rank in range(world)]
         for worker in workers:
             worker.start()
@@ -162,3 +158,30 @@ def test_every_objective_goes_on_with_other_workers(dataset: str, tmp_path: Path
         assert line["loss"] == pytest.approx(expected[step]["loss"], rel=1e-4)
     for name, tensor in alone.weights().items():  # what is no parameter, too: teacher, queue, centre, schedule
         torch.testing.assert_close(group.weights()[name], tensor, atol=2e-3, rtol=1e-3, msg=name)
+
+
+@pytest.mark.parametrize(
+    ("objective", "micro_batch"), [("croma", 2), pytest.param("dual-encoder", None, marks=pytest.mark.stack)]
+)
+def test_a_sharded_network_learns_the_same(
+    dataset: str, alone: Group, tmp_path: Path, objective: str, micro_batch: int | None
+) -> None:
+    """Cut over three workers, killed, gone on with whole on two, killed, cut over two again: as in one process."""
+    expected, found = alone, dict[int, dict[str, Any]]()
+    if objective != "croma":
+        expected = Group(dataset, tmp_path / "alone", objective)
+        expected.finish(1)
+    group = Group(dataset, tmp_path / "run", objective)
+    for sharding, world, at in (("sharded", 3, 7), ("replicated", 2, 14), ("sharded", 2, None)):
+        group.sharding = sharding
+        killed(group, world, [*range(world)], at) if at else group.finish(world, micro_batch)
+        found |= group.steps()
+        for path in group.folder.glob("rank-*.jsonl"):
+            path.unlink()
+    assert list(found) == list(range(1, 25))
+    for step, line in expected.steps().items():
+        assert found[step]["ids"] == line["ids"]
+        assert found[step]["loss"] == pytest.approx(line["loss"], rel=1e-5)
+        assert found[step]["grad_norm"] == pytest.approx(line["grad_norm"], rel=1e-3 if step > 1 else 1e-5)
+    for name, tensor in expected.weights().items():
+        torch.testing.assert_close(group.weights()[name], tensor, atol=2e-4, rtol=1e-3, msg=name)

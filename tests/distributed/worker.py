@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import sys
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -77,6 +78,7 @@ class Options:
     micro_batch: int | None = None
     steps: int = 24
     objective: str = "croma"
+    sharding: str = "replicated"
 
 
 class Recorder:
@@ -112,7 +114,7 @@ def main(options: Options) -> None:
         dist.init_process_group(
             "gloo", init_method=f"file://{options.meeting}", rank=options.rank, world_size=options.world
         )
-    resources = {**SPEC["resources"], "micro_batch": options.micro_batch}
+    resources = {**SPEC["resources"], "micro_batch": options.micro_batch, "sharding": options.sharding}
     changes = {"objective": OBJECTIVES[options.objective], "steps": options.steps, "resources": resources}
     spec = TrainSpec.parse({**SPEC, **changes}, "test")
     data = open_training_data(DatasetRef(uri=options.dataset), spec)
@@ -127,5 +129,6 @@ def main(options: Options) -> None:
         images = partial(augment, normalisation=data.scaling, augmentation=spec.augmentation, image_size=16)
         lines = folder / f"rank-{options.rank}-{os.getpid()}.jsonl"
         train(objective, loader.batches, images, make_plan(spec), checkpoints=store, watchers=[Recorder(lines)])
+    assert ("croma.training.sharding" in sys.modules) == (options.sharding == "sharded")
     if options.rank == 0:
         torch.save(objective.state_dict(), folder / "weights.pt")

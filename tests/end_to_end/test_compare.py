@@ -6,7 +6,8 @@ import pytest
 
 from croma.evaluation.history import read_artifact
 from croma.recipes.comparison import Compared
-from croma.tracking import local_tracker, read_runs
+from croma.tracking.records import read_runs
+from croma.tracking.tracker import local_tracker
 from tests.end_to_end.conftest import Run
 from tests.evaluation.world import make_dataset, three_classes
 

@@ -13,7 +13,8 @@ import pytest
 from croma.evaluation.history import read_artifact
 from croma.shards.dataset import open_dataset
 from croma.shards.ref import DatasetRef
-from croma.tracking import local_tracker, read_runs
+from croma.tracking.records import read_runs
+from croma.tracking.tracker import local_tracker
 from tests.end_to_end.conftest import RECIPE, Run, command, environment
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]

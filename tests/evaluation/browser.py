@@ -38,13 +38,18 @@ class Browser:
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
-    def picture(self, path: Path, width: int = 1400) -> None:
-        """A PNG of the whole page."""
+    def picture(self, path: Path, first: str = "html", last: str = "html", width: int = 1400) -> None:
+        """A PNG of the page from the top of the element `first` to the bottom of `last`, by CSS selector."""
         for height in (800, None):
             tall = height or int(self.run("document.documentElement.scrollHeight"))
             self.call("Emulation.setDeviceMetricsOverride", width=width, height=tall, deviceScaleFactor=1, mobile=False)
             time.sleep(0.3)
-        path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"]))
+        top, bottom = (
+            self.run(f"document.querySelector('{selector}').getBoundingClientRect().{side}")
+            for selector, side in ((first, "top"), (last, "bottom"))
+        )
+        clip = {"x": 0, "y": top, "width": width, "height": bottom - top, "scale": 1}
+        path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot", format="png", clip=clip)["data"]))
 
 
 @contextmanager

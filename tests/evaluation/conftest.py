@@ -7,7 +7,7 @@ import torch
 
 from croma.shards.dataset import Dataset, open_dataset
 from croma.shards.ref import DatasetRef
-from croma.tracking import Tracker, local_tracker
+from croma.tracking.tracker import Tracker, local_tracker
 from tests.evaluation.world import make_dataset, make_weights, three_classes
 
 

@@ -81,7 +81,10 @@ def test_minimise_solves_quadratics_of_any_shape_side_by_side(condition: float) 
         slopes = torch.einsum("kij,kj->ki", matrices[chosen], gap)
         return (gap * slopes).sum(1) / 2, slopes
 
-    found = lbfgs.minimise(objective, torch.zeros(3, 12, dtype=torch.float64), tolerance=1e-16)
+    def curvature(points: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
+        return matrices[chosen].diagonal(dim1=1, dim2=2)
+
+    found = lbfgs.minimise(objective, curvature, torch.zeros(3, 12, dtype=torch.float64), tolerance=1e-16)
     torch.testing.assert_close(found, goals, rtol=1e-6, atol=1e-6)
 
 
@@ -89,10 +92,13 @@ def test_minimise_stops_at_its_limit_and_where_nothing_moves() -> None:
     def flat(points: torch.Tensor, chosen: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         return torch.ones(len(points)).double(), torch.ones_like(points)
 
+    def one(points: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
+        return torch.ones_like(points)
+
     start = torch.zeros(2, 3).double()
-    torch.testing.assert_close(lbfgs.minimise(flat, start), start)
+    torch.testing.assert_close(lbfgs.minimise(flat, one, start), start)
 
     def steep(points: torch.Tensor, chosen: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         return points.sum(1), torch.ones_like(points)
 
-    assert (lbfgs.minimise(steep, start, steps=4) < start).all()
+    assert (lbfgs.minimise(steep, one, start, steps=4) < start).all()

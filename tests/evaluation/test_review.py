@@ -19,9 +19,11 @@ from croma.evaluation.history import read_artifact
 from croma.evaluation.review import collect, publish_review, render, review
 from croma.evaluation.spec import Bootstrap, EvalSpec, Knn, Linear
 from croma.shards.ref import DatasetRef
-from croma.tracking import Tracker, local_tracker, open_run, read_runs
+from croma.tracking.records import read_runs
+from croma.tracking.run import open_run
+from croma.tracking.tracker import Tracker, local_tracker
 from tests.evaluation.browser import Browser, open_page
-from tests.evaluation.world import make_weights
+from tests.evaluation.world import LOOKS, SPLITS, labelled_chip, make_dataset, make_weights
 
 SPEC = EvalSpec(
     protocols=(Knn(k=3), Linear(inverse_penalties=(0.1,))),
@@ -43,26 +45,39 @@ def lose_a_run(tracker: Tracker) -> None:
         raise OSError
 
 
+def make_doubtful(folder: Path) -> DatasetRef:
+    """Chips that are up to half of another class, so that runs differ in their scores."""
+    codes = list(LOOKS)
+    return make_dataset(
+        str(folder),
+        folder,
+        {
+            split: [labelled_chip(1000 * s + n, codes[n % 3], dominance=0.5 + 0.05 * (n % 5)) for n in range(30)]
+            for s, split in enumerate(SPLITS)
+        },
+    )
+
+
 @pytest.fixture(scope="module")
-def experiment(tiny_ref: DatasetRef, tmp_path_factory: pytest.TempPathFactory) -> Experiment:
+def experiment(tmp_path_factory: pytest.TempPathFactory) -> Experiment:
     """Three settings with two seeds each, judged; a run that failed; an evaluation of weights from elsewhere."""
     folder = tmp_path_factory.mktemp("experiment")
-    tracker = local_tracker(folder)
+    tracker, ref = local_tracker(folder), make_doubtful(folder)
     for number, (setting, rate) in enumerate(SETTINGS.items()):
         for seed in (0, 1):
             with open_run(tracker, "nightly", f"{setting}-{seed}", tags={"croma.kind": "pretraining"}) as run:
                 run.params({"objective": {"kind": setting}, "schedule": {"lr": rate}, "seed": seed, "steps": 50})
-                run.params({"resources": {"workers": 2}, "dataset": str(tiny_ref)})
+                run.params({"resources": {"workers": 2}, "dataset": str(ref)})
                 for step in range(1, 51):
                     loss = 3 * math.exp(-rate * step / 20) + 0.1 * seed
                     run.metrics({"train/loss": loss, "speed/samples_per_second": 100.0 + seed}, step)
                 for step in range(5, 51, 5):
                     run.figure(f"reconstructions/step-{step:08d}.png", Figure(figsize=(1, 1)))
             weights = make_weights(folder / f"{number}-{seed}.safetensors", 10 * number + seed, run=run.id, step="50")
-            suite.evaluate(SPEC, str(weights), tiny_ref, str(folder), name="nightly", tracker=tracker)
+            suite.evaluate(SPEC, str(weights), ref, str(folder), name="nightly", tracker=tracker)
     lose_a_run(tracker)
     other = make_weights(folder / "other.safetensors", 99)
-    suite.evaluate(SPEC, str(other), tiny_ref, str(folder), name="nightly", tracker=tracker)
+    suite.evaluate(SPEC, str(other), ref, str(folder), name="nightly", tracker=tracker)
     return Experiment(tracker, "nightly")
 
 
@@ -138,6 +153,12 @@ def click(browser: Browser, column: str) -> None:
     browser.run(f"[...document.querySelectorAll('#runs th')].find(cell => cell.textContent === '{column}').click()")
 
 
+def keep_picture(browser: Browser, name: str, first: str = "html", last: str = "#scores") -> None:
+    """For the docs, where CROMA_PICTURES names a folder."""
+    if folder := os.environ.get("CROMA_PICTURES"):
+        browser.picture(Path(folder) / f"review-{name}.png", first, last)
+
+
 @pytest.mark.slow
 def test_in_a_browser_it_sorts_filters_and_compares(browser: Browser, tmp_path: Path) -> None:
     assert browser.run("document.title") == "Review of nightly"
@@ -147,6 +168,7 @@ def test_in_a_browser_it_sorts_filters_and_compares(browser: Browser, tmp_path: 
     click(browser, "loss")
     ascending = names(browser)
     assert ascending[0] == "croma-0"
+    keep_picture(browser, "overview")
     assert set(ascending[-2:]) == {"lost", next(name for name in ascending if name.startswith("evaluate-"))}
     click(browser, "loss")
     assert names(browser)[0] == "low-rate-1"
@@ -157,6 +179,7 @@ def test_in_a_browser_it_sorts_filters_and_compares(browser: Browser, tmp_path: 
     set_value(browser, "filter", "lr>0.2 seed=1")
     assert set(names(browser)) == {"croma-1", "contrast-only-1"}
     assert browser.run("document.querySelectorAll('#scores [data-run]').length") == 2 * 3
+    keep_picture(browser, "filtered")
     set_value(browser, "filter", "")
     browser.run("document.getElementById('finished').click()")
     assert "lost" not in names(browser)
@@ -182,9 +205,8 @@ def test_in_a_browser_it_sorts_filters_and_compares(browser: Browser, tmp_path: 
     assert stars >= 3
     assert browser.run("document.querySelectorAll('#classes tbody tr').length") == 6
     assert "at least 0.9" in browser.run("document.querySelector('#verdicts').textContent")
-    if folder := os.environ.get("CROMA_PICTURES"):
-        browser.run("document.querySelector('#runs tbody tr[data-run=\"croma-0\"]').click()")
-        browser.picture(Path(folder) / "review.png")
+    browser.run("document.querySelector('#runs tbody tr[data-run=\"croma-0\"]').click()")
+    keep_picture(browser, "gallery", "section:has(#pictures)", "section:has(#pictures)")
 
 
 @pytest.mark.slow

@@ -18,7 +18,8 @@ from croma.evaluation.packing import log_model
 from croma.evaluation.registry import register, set_alias
 from croma.evaluation.sources import open_weights
 from croma.model.weights import load_weights
-from croma.tracking import Tracker, open_run
+from croma.tracking.run import open_run
+from croma.tracking.tracker import Tracker
 from tests.conftest import free_port
 from tests.evaluation.world import SPEC
 

@@ -14,7 +14,9 @@ from croma.evaluation.registry import read_alias
 from croma.evaluation.scores import Scorecard
 from croma.evaluation.spec import Bootstrap, EvalSpec, Knn, Linear
 from croma.shards.ref import DatasetRef
-from croma.tracking import Tracker, open_run, read_runs
+from croma.tracking.records import read_runs
+from croma.tracking.run import open_run
+from croma.tracking.tracker import Tracker
 from tests.evaluation.world import labelled_chip, make_dataset, make_weights, three_classes
 
 QUICK = EvalSpec(
@@ -127,6 +129,7 @@ def test_everything_is_logged_once_and_the_model_registered(
     (run,) = read_runs(tracker, "whole", {"croma.kind": "evaluation"})
     assert (run.id, run.status) == (cut.id, "FINISHED")
     assert run.tags["mlflow.parentRunId"] == training.id
+    assert f"step 7 on `{tiny_ref}`: **passed**" in run.tags["mlflow.note.content"]
     assert 0.5 <= run.metrics["eval/knn/joint/top1"] <= 1
     assert "baseline/untrained/linear/radar/macro-f1" in run.metrics
     assert "margin/band-statistics/linear/joint/top1" in run.metrics

@@ -1,11 +1,11 @@
-"""What runs on a schedule, in Prefect: new weights are judged once, and the night ends with a page."""
+"""What runs on a schedule, in Prefect: one after the other, new weights are judged once, the night ends with a page."""
 
-from collections.abc import Iterator
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from prefect.client.orchestration import get_client
-from prefect.testing.utilities import prefect_test_harness
+from prefect.states import Completed, Pending, Running
 
 from croma import storage
 from croma.evaluation import suite
@@ -15,18 +15,15 @@ from croma.evaluation.spec import Bootstrap, EvalSpec, Knn
 from croma.recipes.recipe import Recipe, load_recipe
 from croma.shards.dataset import open_dataset
 from croma.shards.ref import DatasetRef
-from croma.tracking import local_tracker, open_run, read_runs
+from croma.tracking.records import read_runs
+from croma.tracking.run import open_run
+from croma.tracking.tracker import local_tracker
 from croma.training.spec import Trained, TrainResult
-from flows import scheduled
+from flows import deployments, scheduled
+from tests.conftest import REPOSITORY
 from tests.evaluation.world import make_dataset, make_weights, three_classes
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
-
-
-@pytest.fixture(scope="module")
-def _prefect() -> Iterator[None]:
-    with prefect_test_harness(server_startup_timeout=120):
-        yield
 
 
 @pytest.fixture
@@ -62,7 +59,7 @@ def leave_run(root: Path, name: str, tracking: str) -> None:
     storage.write(str(run / "result.json"), result.to_json())
 
 
-@pytest.mark.usefixtures("_prefect")
+@pytest.mark.usefixtures("prefect_server")
 def test_new_weights_are_judged_once_and_the_night_ends_with_a_page(recipe: Recipe, tmp_path: Path) -> None:
     tracker = local_tracker(tmp_path / "home")
     assert scheduled.review(recipe) == []  # before the first run there is nothing to show, and nothing wrong
@@ -91,3 +88,27 @@ def test_new_weights_are_judged_once_and_the_night_ends_with_a_page(recipe: Reci
     with get_client(sync_client=True) as client:
         keys = {artifact.key for artifact in client.read_artifacts()}
     assert "review-night" in keys
+
+
+@pytest.mark.usefixtures("prefect_server")
+@pytest.mark.parametrize(("overlap", "second"), [("refuse", "Cancelled"), ("queue", "AwaitingConcurrencySlot")])
+def test_a_server_refuses_or_queues_a_run_that_overlaps(overlap: deployments.Overlap, second: str) -> None:
+    planned = {d.full_name: d for d in deployments.plan(REPOSITORY / "prefect.yaml", "demo", overlap)}
+    nightly = planned["nightly-increment/nightly"]
+    list(deployments.register([nightly]))
+    with get_client(sync_client=True) as client:
+        known = client.read_deployment_by_name(nightly.full_name)
+        first, next_ = (client.create_flow_run_from_deployment(known.id).id for _ in range(2))
+
+        def begin(run: UUID) -> str:
+            """What a worker does first; the name of the state in which the server puts the run."""
+            state = client.set_flow_run_state(run, Pending()).state
+            assert state is not None
+            return state.name
+
+        assert [begin(first), begin(next_)] == ["Pending", second]
+        for state in (Running(), Completed()):
+            client.set_flow_run_state(first, state)
+        if overlap == "queue":
+            assert begin(next_) == "Pending"
+        client.delete_deployment(known.id)

@@ -25,3 +25,11 @@ def test_every_wrong_variable_is_listed_and_no_password_shown(monkeypatch: pytes
     assert len(caught.value.problems) == 2
     assert all(line.startswith("site: CROMA_T") for line in caught.value.problems)
     assert "secret" not in str(caught.value)
+
+
+def test_a_build_joins_its_cluster_and_submits_no_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CROMA_BUILD_RAY", "http://head:8265")
+    monkeypatch.setenv("CROMA_BUILD_CPUS", "0")
+    with pytest.raises(InputError, match=r"CROMA_BUILD_RAY: .*expected ray://host:10001") as caught:
+        Site.load()
+    assert len(caught.value.problems) == 2

@@ -17,7 +17,7 @@ BUILD_ENTRIES = (
     "croma.raster.stack",
 )
 TRAIN_ENTRIES = ("flows.pretrain", "flows.evaluate", "flows.scheduled", "flows.relay", "croma.training.job")
-TRAIN_ENTRIES += ("croma.training.ray_job", "croma.evaluation.suite", "croma.tracking", "croma.cluster")
+TRAIN_ENTRIES += ("croma.training.ray_job", "croma.evaluation.suite", "croma.tracking.records", "croma.cluster")
 
 
 def extras(image: str) -> str:

@@ -2,6 +2,7 @@
 
 import re
 import threading
+import time
 from collections import Counter
 from collections.abc import Container, Iterator
 from contextlib import contextmanager
@@ -22,6 +23,8 @@ class FileServer:
     for no ranges); the last one stays."""
     good: Container[str] | None = None
     """Query strings that are let in; None lets in everything."""
+    delay: float = 0.0
+    """Seconds before each answer."""
     requests: Counter[str] = field(default_factory=Counter)
     """By path."""
     bytes: int = 0
@@ -77,6 +80,7 @@ class _Handler(BaseHTTPRequestHandler):
         path = unquote(parts.path).lstrip("/")
         state.requests[path] += 1
         state.connections.add(self.client_address)
+        time.sleep(state.delay)
         fault = state.fault(path)
         if state.good is not None and parts.query not in state.good:
             fault = 403

@@ -126,12 +126,16 @@ def test_concurrent_commits_lose_and_double_nothing(built: str, tmp_path: Path) 
 def test_statistics_merge_like_one_array(built: str) -> None:
     dataset = open_dataset(DatasetRef(uri=built))
     cards = dataset.cards()
-    merged = merge_statistics(cards)["radar"]
+    merged = merge_statistics(card.statistics for card in cards)["radar"]
     everything = np.stack([make(n).radar for n in range(9)], 1).astype(np.float64).reshape(2, -1)
     np.testing.assert_allclose(merged.mean, everything.mean(1), rtol=1e-12)
     np.testing.assert_allclose(merged.std, everything.std(1), rtol=1e-9)
     assert [sum(h) for h in merged.histogram] == list(merged.count)
-    assert dataset.statistics("train") == dataset.statistics("train") == merge_statistics(dataset.cards("train"))
+    assert (
+        dataset.statistics("train")
+        == dataset.statistics("train")
+        == merge_statistics(card.statistics for card in dataset.cards("train"))
+    )
 
 
 def test_percentiles_of_merged_cards_are_those_of_all_pixels_to_a_bin(built: str) -> None:
@@ -142,7 +146,7 @@ def test_percentiles_of_merged_cards_are_those_of_all_pixels_to_a_bin(built: str
         "optical": [chip.optical[10] for chip in chips],
     }
     for role, pixels in everything.items():
-        merged = merge_statistics(open_dataset(DatasetRef(uri=built)).cards())[role]
+        merged = merge_statistics(card.statistics for card in open_dataset(DatasetRef(uri=built)).cards())[role]
         flat = np.stack(pixels, 1).reshape(len(pixels[0]), -1).astype(float)
         expected = np.percentile(flat, np.multiply(shares, 100), 1)
         width = bin_edges(role)[1] - bin_edges(role)[0]

@@ -12,6 +12,8 @@ import pytest
 
 from croma.simulate.world import World
 
+pytestmark = pytest.mark.slow
+
 
 def of(world: World, collection: str) -> list[dict[str, Any]]:
     return [item for item in world.items if item["collection"] == collection]

@@ -11,6 +11,8 @@ from croma.errors import InputError
 from croma.simulate.server import absolute, serve
 from croma.simulate.world import World
 
+pytestmark = pytest.mark.slow
+
 
 def test_every_item_is_found_once_whatever_the_page_size(world: World, address: str) -> None:
     client = Client.open(address)

@@ -16,6 +16,8 @@ from croma.simulate.frame import Frame
 from croma.simulate.spec import OPTICAL, RADAR, TINY, WorldSpec
 from croma.simulate.world import MARKER, World, build_world, fingerprint
 
+pytestmark = pytest.mark.slow
+
 SPECK = WorldSpec(tile=252, step=228, optical=OPTICAL[2:4], radar=RADAR[5:6])
 """The smallest world that still has a duplicate and a stale transform."""
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from croma.shards.ref import DatasetRef
-from croma.tracking import local_tracker, read_run, read_runs
+from croma.tracking.records import read_run, read_runs
+from croma.tracking.tracker import local_tracker
 from croma.training.spec import TrainRun, TrainSpec
 from tests.distributed.worker import SPEC
 
@@ -34,6 +35,6 @@ def test_seeds_are_nested_under_their_recipe(tmp_path: Path) -> None:
     assert above.name.startswith("croma-")
     assert above.params["steps"] == "24"
     assert "seed" not in above.params
-    assert read_run(tracker, ids[1]).name.endswith("-seed1")
+    assert read_run(tracker, ids[1]).name.startswith("seed1-")
     (linked,) = tracker.client.get_run(ids[0]).inputs.dataset_inputs
     assert (linked.dataset.name, linked.dataset.digest) == ("noise", "v3")

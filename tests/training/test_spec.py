@@ -130,3 +130,19 @@ def test_data_that_do_not_suit_are_refused(tmp_path: Path) -> None:
         open_training_data(DatasetRef(uri=storage.join(str(tmp_path), "nothing")), make())
     with pytest.raises(InputError, match="version"):
         open_training_data(DatasetRef(uri=uri, version=9), make())
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"objective": {"kind": "cmid", "model": {"towers": ["optical"], "image": 48}}}, "not offered for cmid"),
+        (
+            {"objective": {"kind": "dual_encoder", "model": {"backbone": "resnet", "patch": 32, "image": 96}}},
+            "this is resnet",
+        ),
+        ({"resources": {"sharding": "sharded", "compiled": True}}, "not offered with resources.compiled"),
+    ],
+)
+def test_what_is_not_sharded_says_so(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        make(**{"resources": {"sharding": "sharded"}, "augmentation": {"crop": [12, 24]}, **changes})

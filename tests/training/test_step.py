@@ -6,9 +6,13 @@ import torch
 from torch import Tensor, nn
 
 from croma.batches.batch import Batch
+from croma.model.spec import LARGE
+from croma.objectives.croma import CromaObjective
 from croma.objectives.objective import Features, Local
+from croma.objectives.spec import CromaSpec
 from croma.training.gradients import Gradients
 from croma.training.settings import AdamW
+from croma.training.sharding import units
 from croma.training.step import Requests, Stepper, cut, decay_groups
 
 TOTAL = 10
@@ -186,3 +190,16 @@ def test_gradients_are_views_of_few_buffers() -> None:
     assert len({p.grad.untyped_storage().data_ptr() for p in layers.parameters()}) == 3  # type: ignore[union-attr]
     gradients.zero()
     assert float(gradients.norm()) == 0
+
+
+def test_units_are_nearly_all_of_a_large_network() -> None:
+    with torch.device("meta"):
+        objective = CromaObjective(CromaSpec(model=LARGE))
+    within = sum(p.numel() for unit in units(objective) for p in unit.parameters())
+    assert within > 0.9 * sum(p.numel() for p in objective.parameters())
+
+
+def test_what_is_not_trained_is_no_unit() -> None:
+    with torch.device("meta"):
+        objective = CromaObjective(CromaSpec(model=LARGE, reconstruction_weight=0))
+    assert units(objective) == [objective.model.radar_encoder, objective.model.optical_encoder]

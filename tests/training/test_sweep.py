@@ -8,7 +8,9 @@ import torch
 
 from croma.errors import ContractError
 from croma.shards.ref import DatasetRef
-from croma.tracking import Tracker, local_tracker, open_run, read_run, read_runs
+from croma.tracking.records import read_run, read_runs
+from croma.tracking.run import open_run
+from croma.tracking.tracker import Tracker, local_tracker
 from croma.training.spec import TrainResult, TrainRun, TrainSpec
 from croma.training.step import Requests
 from croma.training.sweep import sweep

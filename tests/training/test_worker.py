@@ -10,7 +10,8 @@ from croma.evaluation.history import list_artifacts, read_artifact
 from croma.model.weights import load_weights
 from croma.shards.dataset import open_dataset
 from croma.shards.ref import DatasetRef
-from croma.tracking import local_tracker, open_run
+from croma.tracking.run import open_run
+from croma.tracking.tracker import local_tracker
 from croma.training import worker
 from croma.training.left import list_copies, list_finished
 from croma.training.spec import TrainRun, TrainSpec

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pyarrow.compute as pc
 
-from croma.building.publish.items import EXTENSIONS, STAC, footprints
+from croma.building.publish.items import BATCH, EXTENSIONS, STAC, footprints
 from croma.building.publish.sources import sources_of
 from croma.sensors import SENTINEL_1_RTC, SENTINEL_2_L2A
 from croma.shards.dataset import Dataset
@@ -75,7 +75,9 @@ def _summaries(dataset: Dataset) -> Json:
 
 def _bounds(dataset: Dataset) -> list[float]:
     """West, south, east, north of all chips; west is above east where the chips lie on both sides of 180°."""
-    _, boxes = footprints(dataset, dataset.rows)
+    boxes = np.concatenate(
+        [footprints(dataset, dataset.rows.slice(start, BATCH))[1] for start in range(0, dataset.rows.num_rows, BATCH)]
+    )
     west, east = boxes[:, 0], boxes[:, 2]
     if np.ptp(np.concatenate([west, east]) % 360) < np.ptp(np.concatenate([west, east])):
         # Seen from Greenwich eastward the chips are nearer together: a box across the antimeridian.

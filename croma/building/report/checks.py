@@ -4,16 +4,18 @@ A check judges what is stored: the index whole, and the pixels of a sample. Its 
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 from scipy.spatial import cKDTree
 
 from croma.building.report.alignment import Shift, shift
 from croma.building.report.looks import Look
+from croma.chip import SPLITS
 from croma.document import Document
 from croma.grid import PIXEL
 
@@ -152,12 +154,8 @@ def check_duplicates(rows: pa.Table, size: int, looks: Sequence[Look]) -> Check:
 
 def check_splits(rows: pa.Table, size: int) -> Check:
     """Whether chips of different splits share ground."""
-    places = {
-        epsg: {split: _corners(rows, epsg, split) for split in ("train", "val", "test")}
-        for epsg in rows["epsg"].unique().to_pylist()
-    }
     met = 0
-    for by_split in places.values():
+    for by_split in _corners(rows):
         for one, other in (("train", "val"), ("train", "test"), ("val", "test")):
             met += _overlapping(by_split[one], by_split[other], size * PIXEL)
     splits = len(rows["split"].unique())
@@ -211,11 +209,15 @@ def _numbers(rows: pa.Table, name: str) -> Floats:
     return np.asarray(rows[name].to_numpy(), np.float64)
 
 
-def _corners(rows: pa.Table, epsg: int, split: str) -> Floats:
-    """(n, 2) corners of the places of a split in a zone, in metres, each once."""
-    inside = (rows["epsg"].to_numpy() == epsg) & (np.asarray(rows["split"]) == split)
-    both: dict[str, Any] = {name: rows[name].to_numpy()[inside] for name in ("left", "top")}
-    return np.unique(np.stack([both["left"], both["top"]], axis=1), axis=0).astype(np.float64)
+def _corners(rows: pa.Table) -> Iterator[Mapping[str, Floats]]:
+    """For each zone, by split, (n, 2) corners of places in metres, each once."""
+    columns = ["epsg", "split", "left", "top"]
+    places = rows.select(columns).group_by(columns).aggregate([])
+    zones, corners = places["epsg"].to_numpy(), np.stack([_numbers(places, "left"), _numbers(places, "top")], axis=1)
+    inside = {split: pc.equal(places["split"], split).to_numpy() for split in SPLITS}
+    for zone in np.unique(zones):
+        here = zones == zone
+        yield {split: corners[here & mask] for split, mask in inside.items()}
 
 
 def _overlapping(some: Floats, others: Floats, side: float) -> int:

@@ -1,6 +1,6 @@
 """What a report counts: chips by month, land cover, orbit, gap; refusals by reason; bands by their statistics."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -44,9 +44,10 @@ def charts(dataset: Dataset) -> list[Json]:
 def refusals(ledger: pa.Table) -> list[Json]:
     """Pairs that were cut and refused, by reason, the most first, each with an example."""
     found = []
-    for reason, count in _counted(ledger["reason"].to_pylist()):
-        example = ledger.filter(pc.equal(ledger["reason"], reason)).slice(0, 1).to_pylist()[0]
-        found.append({"reason": reason, "count": count, "example": example["detail"]})
+    counted = pc.value_counts(ledger["reason"]).to_pylist()
+    for row in sorted(counted, key=lambda row: (-row["counts"], row["values"])):
+        example = ledger["detail"][pc.index(ledger["reason"], row["values"]).as_py()].as_py()
+        found.append({"reason": row["values"], "count": row["counts"], "example": example})
     return found
 
 
@@ -98,8 +99,8 @@ def _numbers(name: str, title: str, column: Any, rows: pa.Table) -> Json:
     if not known.any():
         return _chart(name, title, ())
     edges = _round_edges(values[known].min(), values[known].max())
-    splits = np.asarray(rows["split"])
-    counts = {split: np.histogram(values[known & (splits == split)], edges)[0] for split in SPLITS}
+    inside = {split: pc.equal(rows["split"], split).to_numpy() for split in SPLITS}
+    counts = {split: np.histogram(values[known & mask], edges)[0] for split, mask in inside.items()}
     bars: list[tuple[str, Mapping[str, float]]] = [
         (f"{low:g}", {split: int(counts[split][n]) for split in SPLITS if counts[split][n]})
         for n, low in enumerate(edges[:-1])
@@ -145,8 +146,3 @@ def _land_cover(dataset: Dataset) -> Json:
 
 def _chart(name: str, title: str, bars: Iterable[tuple[str, Mapping[str, float]]]) -> Json:
     return {"name": name, "title": title, "bars": [{"name": label, "chips": dict(chips)} for label, chips in bars]}
-
-
-def _counted(values: Sequence[str]) -> list[tuple[str, int]]:
-    names, counts = np.unique(np.asarray(values, str), return_counts=True)
-    return sorted(zip(names.tolist(), counts.tolist(), strict=True), key=lambda pair: (-pair[1], pair[0]))

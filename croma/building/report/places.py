@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import shapely
 from pyproj import Transformer
 
@@ -13,11 +14,17 @@ from croma.grid import PIXEL
 from croma.shards.classes import colours_of, names_of
 from croma.shards.dataset import Dataset
 
+_ROW = 1 << 20
+"""More than there are cells from pole to pole."""
+
 Json = dict[str, Any]
 Floats = npt.NDArray[np.float64]
 
 POINTS = 6000
 """Drawn at most; more places are counted in the cells of a grid."""
+
+TILES = 200
+"""Drawn with their edges as they bend; more are drawn by their corners."""
 
 
 def places(dataset: Dataset) -> Json:
@@ -72,9 +79,8 @@ def _places(rows: pa.Table) -> dict[str, npt.NDArray[Any]]:
         [([], "count_all"), ("label", "min")]
     )
     found = {name: np.asarray(grouped[name].to_numpy()) for name in ("epsg", "left", "top")}
-    splits = {split: number for number, split in enumerate(SPLITS)}
     return found | {
-        "split": np.array([splits[name] for name in grouped["split"].to_pylist()], np.int64),
+        "split": np.asarray(pc.index_in(grouped["split"], pa.array(SPLITS)).to_numpy(), np.int64),
         "chips": np.asarray(grouped["count_all"].to_numpy()),
         "label": np.nan_to_num(np.asarray(grouped["label_min"].to_numpy(), np.float64)).astype(np.int64),
     }
@@ -96,12 +102,14 @@ def _gathered(squares: Floats, found: dict[str, npt.NDArray[Any]]) -> Json:
     middles = squares.mean(axis=1)
     width = 0.01
     while True:
-        cells = np.floor(middles / width).astype(np.int64)
-        used, member = np.unique(cells, axis=0, return_inverse=True)
-        if len(used) <= POINTS:
+        # As one number: numbers are sorted far faster than pairs of them.
+        cells = np.floor(middles / width).astype(np.int64) @ [_ROW, 1]
+        if len(np.unique(cells)) <= POINTS:
             break
         width *= 1.5
-    member = member.ravel()
+    codes, member = np.unique(cells, return_inverse=True)
+    south = (codes + _ROW // 2) % _ROW - _ROW // 2
+    used = np.stack([(codes - south) // _ROW, south], axis=1)
     chips = np.bincount(member, found["chips"], len(used)).astype(np.int64)
     split, label = (_commonest(member, found[name], found["chips"]) for name in ("split", "label"))
     steps = np.array([[0, 0], [1, 0], [1, 1], [0, 1]])
@@ -128,12 +136,14 @@ def _tiles(rows: pa.Table, side: float) -> list[Json]:
         .group_by(["tile", "epsg"])
         .aggregate([("left", "min"), ("left", "max"), ("top", "min"), ("top", "max")])
     )
+    # What makes a page large, and on a map of many tiles nobody sees the bend of an edge.
+    step = 5000 if grouped.num_rows <= TILES else np.inf
     found = []
     for row in grouped.to_pylist():
         if row["tile"] is None:
             continue
         box = shapely.box(row["left_min"], row["top_min"] - side, row["left_max"] + side, row["top_max"])
-        ring = shapely.get_coordinates(shapely.segmentize(box, 5000))
+        ring = shapely.get_coordinates(shapely.segmentize(box, step))
         to_degrees = Transformer.from_crs(row["epsg"], 4326, always_xy=True)
         line = np.round(np.stack(to_degrees.transform(ring[:, 0], ring[:, 1]), axis=1), 4)
         found.append({"name": row["tile"], "ring": line.tolist()})

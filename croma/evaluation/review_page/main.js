@@ -72,6 +72,9 @@ const drawScores = () => {
     }))) : "";
   });
   at("scores").replaceChildren(...charts);
+  const measured = (name) => shown().some((run) => modalities().some((modality) => score(run, protocol, modality, metric, name)));
+  at("strokes").replaceChildren(...Object.entries(BASELINES).filter(([name]) => measured(name)).map(([name, colour]) =>
+    make("span", {}, make("i", { className: "stroke", style: `background:${colour}` }), name)));
 };
 
 const classValue = (run, encoder, label) => latest(run)?.byClass.find((each) => each.encoder === encoder && each.label === label
@@ -91,7 +94,7 @@ const drawClasses = () => {
       tip(cell, `${label}: ${value.toFixed(3)} (${gap >= 0 ? "+" : ""}${gap.toFixed(3)})`);
       return cell;
     } }))];
-  drawTable(at("classes"), columns, shown(), state.classOrder, draw);
+  drawTable(at("classes"), columns, shown().filter((run) => latest(run)?.byClass.length), state.classOrder, draw);
 };
 
 const drawCurves = () => {

@@ -54,8 +54,9 @@ const drawTable = (table, columns, rows, order, redraw, decorate = () => {}) => 
   }
   const best = columns.map((column) => {
     const values = rows.map(column.value).filter((value) => typeof value === "number");
-    if (!column.good || rows.length < 2 || !values.length) return undefined;
-    return column.good === "high" ? Math.max(...values) : Math.min(...values);
+    const [low, high] = [Math.min(...values), Math.max(...values)];
+    if (!column.good || !(low < high)) return undefined;
+    return column.good === "high" ? high : low;
   });
   const body = make("tbody");
   for (const row of sorted) {

@@ -1,18 +1,16 @@
-"""The door to MLflow: runs, metrics, datasets, pictures, models and their registry. Nothing else imports mlflow.
+"""A run that is being written: parameters, metrics, datasets, pictures, models.
 
-Everything goes through a client bound to one address; there is no global active run. Metrics are buffered and sent in
-batches together with a heartbeat, so that a run whose process died can be told from one that is busy.
+Metrics are buffered and sent in batches together with a heartbeat, so that a run whose process died can be told from
+one that is busy.
 """
 
 import json
 import logging
-import os
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -20,14 +18,10 @@ import numpy as np
 
 from croma.errors import CromaError, InputError, TransientError
 from croma.provenance import code_version
+from croma.tracking.tracker import Tracker, default_uri, door
 
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-# MLflow's defaults wait for minutes on a server that is away; here points are kept and sent later instead.
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
-
-import mlflow.artifacts
+# isort: split
+# After the tracker, which sets what MLflow reads when it is imported.
 import mlflow.pyfunc
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelStatus, Metric, Param, RunTag
@@ -47,41 +41,10 @@ HEARTBEAT = "croma.heartbeat"
 """Tag with the time (Unix seconds) at which a run last sent something."""
 PARENT = "mlflow.parentRunId"
 """Tag by which MLflow shows a run below another."""
+DESCRIPTION = "mlflow.note.content"
+"""Tag with Markdown that MLflow shows above a run's metrics."""
 _TABLES = "mlflow.loggedArtifacts"
 _SEND_POINTS, _SEND_SECONDS, _KEEP_POINTS = 500, 5.0, 200_000
-_REFUSALS = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "PERMISSION_DENIED", "UNAUTHENTICATED", "NOT_FOUND")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Tracker:
-    """Where runs are kept."""
-
-    uri: str
-    """`sqlite:////absolute/file.db`, or the http(s) address of an MLflow server."""
-    artifacts: str | None = None
-    """Folder or bucket in which new experiments keep their files; None leaves it to the server."""
-
-    @property
-    def client(self) -> MlflowClient:
-        """A client of this address alone."""
-        return MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
-
-
-def local_tracker(folder: Path) -> Tracker:
-    """A tracker without a server: a SQLite file and a folder of artifacts below `folder`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    return Tracker(uri=f"sqlite:///{folder.resolve()}/mlflow.db", artifacts=(folder.resolve() / "artifacts").as_uri())
-
-
-@contextmanager
-def door(what: str) -> Iterator[None]:
-    """Turns MLflow's exceptions into ours, without user names and passwords that an address may hold."""
-    try:
-        yield
-    except MlflowException as error:
-        message = re.sub(r"//[^/@\s]+@", "//***@", f"MLflow: {what} failed: {error.message}")
-        kind = InputError if error.error_code in _REFUSALS else TransientError
-        raise kind(message) from None
 
 
 def _flatten(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -256,17 +219,6 @@ def _schema(arrays: Mapping[str, np.ndarray[Any, Any]]) -> Schema:
 
 
 @contextmanager
-def default_uri(uri: str) -> Iterator[None]:
-    """Some calls ignore the client and take the process's address: lend them ours for the moment."""
-    before = mlflow.get_tracking_uri()
-    mlflow.set_tracking_uri(uri)
-    try:
-        yield
-    finally:
-        mlflow.set_tracking_uri(before)
-
-
-@contextmanager
 def open_run(
     tracker: Tracker,
     experiment: str,
@@ -358,92 +310,3 @@ def _url(tracker: Tracker, experiment_id: str, run_id: str) -> str | None:
     if not tracker.uri.startswith("http"):
         return None
     return re.sub(r"//[^/@]+@", "//", f"{tracker.uri.rstrip('/')}/#/experiments/{experiment_id}/runs/{run_id}")
-
-
-def fetch_model(tracker: Tracker, address: str, folder: Path) -> Path:
-    """Copy a logged or registered model (`models:/name@alias`) into `folder`; the folder that holds it."""
-    with door(f"fetching {address}"), default_uri(tracker.uri):
-        return Path(mlflow.artifacts.download_artifacts(artifact_uri=address, dst_path=str(folder)))
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RunRecord:
-    """A run as it stands in the tracker."""
-
-    id: str
-    name: str
-    status: str
-    start: int
-    """Unix milliseconds."""
-    end: int | None
-    params: dict[str, str]
-    tags: dict[str, str]
-    metrics: dict[str, float]
-    """The last value of each."""
-
-
-def read_runs(tracker: Tracker, experiment: str, tags: Mapping[str, str] | None = None) -> list[RunRecord]:
-    """Runs of an experiment that carry all of `tags`, newest first; [] when there is no such experiment."""
-    where = " and ".join(f"tags.`{key}` = '{value}'" for key, value in (tags or {}).items())
-    client, records, token = tracker.client, list[RunRecord](), None
-    with door(f"reading the runs of {experiment}"):
-        found = client.get_experiment_by_name(experiment)
-        while found is not None:
-            page = client.search_runs([found.experiment_id], where, max_results=500, page_token=token)
-            records += [_record(run) for run in page]
-            token = page.token
-            if not token:
-                break
-    return records
-
-
-def rename_run(tracker: Tracker, run_id: str, name: str) -> None:
-    """Give a run the name that lists show."""
-    with door(f"naming the run {name}"):
-        tracker.client.update_run(run_id, name=name)
-
-
-def read_run(tracker: Tracker, run_id: str) -> RunRecord:
-    """The run of this id.
-
-    Raises:
-        InputError: there is none.
-    """
-    with door(f"reading the run {run_id}"):
-        return _record(tracker.client.get_run(run_id))
-
-
-def _record(run: MlflowRun) -> RunRecord:
-    info, data = run.info, run.data
-    return RunRecord(
-        id=info.run_id,
-        name=info.run_name,
-        status=info.status,
-        start=info.start_time,
-        end=info.end_time,
-        params=data.params,
-        tags=data.tags,
-        metrics=data.metrics,
-    )
-
-
-def nest(tracker: Tracker, run_id: str, parent: str) -> None:
-    """Show a run below `parent`, whatever it was shown below before.
-
-    Raises:
-        InputError: there is no such run.
-    """
-    with door(f"nesting the run {run_id}"):
-        tracker.client.set_tag(run_id, PARENT, parent)
-
-
-def sweep_stale(tracker: Tracker, experiment: str, idle: timedelta) -> list[str]:
-    """End as KILLED the runs that say RUNNING and sent nothing for `idle`; their ids. A killed process cannot."""
-    deadline, swept = time.time() - idle.total_seconds(), []
-    for run in read_runs(tracker, experiment):
-        heard = float(run.tags.get(HEARTBEAT, run.start / 1000))
-        if run.status == "RUNNING" and heard < deadline:
-            with door(f"ending the stale run {run.name}"):
-                tracker.client.set_terminated(run.id, "KILLED", end_time=int(heard * 1000))
-            swept.append(run.id)
-    return swept
