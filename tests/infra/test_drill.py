@@ -17,7 +17,7 @@ from infra.local.stack.site import StackSite
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(3600)]
 RECIPE = Path(__file__).parents[1] / "end_to_end" / "tiny.yaml"
-STEPS = 60
+STEPS = 120
 
 
 def recipe(folder: Path, name: str) -> str:

@@ -20,7 +20,7 @@ from websockets.sync.connection import Connection
 from infra.local.stack.process import StackError
 from infra.local.stack.site import StackSite
 
-SIZE = (1440, 900)
+SIZE = (1440, 1200)
 _EXPANDER = ".ag-row [col-id] button[class*=link]:has(svg)"
 """What shows the runs below a run in MLflow's list."""
 
