@@ -42,7 +42,7 @@ def run_job(
         name: of the job; a running job of this name is waited for instead.
         command: program and arguments, found by the cluster's PATH.
         notes: kept with the job; `stop_jobs` finds it by them.
-        tell: given every line of the job's log, from a thread; so is this module's logger.
+        tell: given every line of the job's log, from a thread; without it this module's logger is.
 
     Raises:
         InputError: the cluster refuses our token.
@@ -155,9 +155,10 @@ def _read_log(client: JobSubmissionClient, job: str, tell: Callable[[str], None]
 
 
 def _say(line: str, tell: Callable[[str], None] | None) -> None:
-    log.info("%s", line)
     if tell is not None:
         tell(line)
+    else:
+        log.info("%s", line)
 
 
 def _last_words(client: JobSubmissionClient, job: str) -> str:

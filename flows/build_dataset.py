@@ -16,6 +16,7 @@ from croma.building.spec import BuildSpec
 from croma.building.work import Filled, fill_planned
 from croma.catalog.dialects import catalog_name
 from croma.errors import InputError
+from croma.logs import about
 from croma.provenance import code_version
 from croma.shards.dataset import read_cards
 from croma.shards.ref import DatasetRef
@@ -98,7 +99,8 @@ def fill_shards(uri: str, plan: str, shards: list[str], share: tuple[float, floa
         cards[number] = filled.card
         refused = sum(filled.refused.values())
         done = f"{len(cards)} of {len(shards)}"
-        log.info("shard %s: %d chips, %d refused (%s)", filled.card, filled.chips, refused, done)
+        with about(dataset=uri, shard=filled.card):
+            log.info("shard %s: %d chips, %d refused (%s)", filled.card, filled.chips, refused, done)
     return [cards[number] for number in range(len(shards))]
 
 

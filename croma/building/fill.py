@@ -22,6 +22,7 @@ from croma.building.statistics import chip_moments, together
 from croma.chip import Chip, Rejection
 from croma.document import digest
 from croma.errors import UnusableError
+from croma.logs import about
 from croma.raster.cut import UNREADABLE, Cut, Subject, cut, unreadable
 from croma.raster.read import Signer, Unsigned
 from croma.sensors import Role
@@ -55,11 +56,12 @@ def fill(
     Raises:
         TransientError: a server of imagery or the storage does not answer; nothing that is visible is half made.
     """
-    card = _finished(plan, root, verify)
-    if card is None:
-        card = _fill(plan, root, signer, threads)
-        storage.write(card_address(root, card.id), card.to_json())
-    return card
+    with about(dataset=root, shard=plan.id):
+        card = _finished(plan, root, verify)
+        if card is None:
+            card = _fill(plan, root, signer, threads)
+            storage.write(card_address(root, card.id), card.to_json())
+        return card
 
 
 def _finished(plan: ShardPlan, root: str, verify: bool) -> ShardCard | None:

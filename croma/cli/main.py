@@ -3,10 +3,10 @@
 Exit codes: 0 done, 1 failed, 2 wrong input.
 """
 
-import logging
 import signal
 import sys
 
+from croma import logs
 from croma.cli.commands import app
 from croma.cli.show import console
 from croma.errors import CromaError, InputError
@@ -14,7 +14,7 @@ from croma.errors import CromaError, InputError
 
 def main() -> None:
     """Run a command; print what we raise on purpose as sentences, not as a traceback."""
-    configure_logging()
+    logs.configure("croma", "flows")
     # As Ctrl-C does: or the servers that a command has started would outlive it.
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
@@ -26,13 +26,6 @@ def main() -> None:
     except CromaError as error:
         console.print(f"[bold red]failed[/]  {_plain(str(error))}", soft_wrap=True)
         sys.exit(1)
-
-
-def configure_logging() -> None:
-    """Lines with a time for machines and people alike; vendors speak only when something is wrong."""
-    logging.basicConfig(format="%(asctime)s %(levelname).1s %(message)s", datefmt="%H:%M:%S", level=logging.WARNING)
-    for name in ("croma", "flows"):
-        logging.getLogger(name).setLevel(logging.INFO)
 
 
 def _plain(text: str) -> str:

@@ -20,6 +20,7 @@ from croma.evaluation.scoring import Measured, measure_all
 from croma.evaluation.sources import Source, open_weights
 from croma.evaluation.spec import EvalSpec
 from croma.evaluation.suited import constants_for, scaling_for, suited
+from croma.logs import about
 from croma.provenance import code_version
 from croma.shards.dataset import open_dataset
 from croma.shards.ref import DatasetRef
@@ -59,7 +60,7 @@ def evaluate(
         InputError: weights or dataset are missing or do not suit, or the dataset has too few labels.
     """
     opened = open_weights(weights, spec.normalisation, spec.batch)
-    with opened as source, _champion(spec, source, name, tracker, rival) as champion:
+    with about(dataset=str(dataset)), opened as source, _champion(spec, source, name, tracker, rival) as champion:
         evaluation = Evaluation(spec=spec, source=source, dataset=open_dataset(dataset), root=root, champion=champion)
         card = _read_card(evaluation) or _measure(evaluation)
         if tracker is not None:

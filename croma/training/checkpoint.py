@@ -51,6 +51,8 @@ class CheckpointStore:
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._writing: Future[None] | None = None
         self._safe: int | None = None
+        self.saved_at = time.time()
+        """Unix time since when the newest checkpoint is safe; of the start before this worker has written one."""
 
     def newest(self) -> dict[str, Any] | None:
         """See `Checkpoints`. Damaged ones are passed over with a warning."""
@@ -133,6 +135,7 @@ class CheckpointStore:
                 log.warning("%s: %s; trying again", folder, error)
                 time.sleep(PAUSE * attempt)
         self._safe = step
+        self.saved_at = time.time()
         log.debug("%s: saved", folder)
         self._prune()
 

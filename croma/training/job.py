@@ -4,11 +4,10 @@ The one who asks needs no torch. Run on the cluster as `python -m croma.training
 """
 
 import json
-import logging
 import sys
 from collections.abc import Callable
 
-from croma import cluster, storage
+from croma import cluster, logs, storage
 from croma.document import Document
 from croma.errors import CromaError, InputError
 from croma.shards.ref import DatasetRef
@@ -111,8 +110,7 @@ def _on_this_machine(address: str) -> bool:
 
 
 if __name__ == "__main__":
-    logging.basicConfig(format="%(asctime)s %(levelname).1s %(message)s", datefmt="%H:%M:%S", level=logging.WARNING)
-    logging.getLogger("croma").setLevel(logging.INFO)
+    logs.configure("croma")
     try:
         train(TrainRequest.parse(json.loads(storage.read(sys.argv[1])), sys.argv[1]), ray_address="auto")
     except CromaError as error:

@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import copy_context
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -25,7 +26,8 @@ def follow(name: str, read: Callable[[], str | None]) -> Iterator[None]:
     """Show what `read` returns, a `Line` as JSON or None, until the block ends."""
     over = threading.Event()
     show = _draw if sys.stderr.isatty() else _write
-    thread = threading.Thread(target=show, args=(name, read, over), daemon=True)
+    # With the context of the caller, in which logs know what they are about.
+    thread = threading.Thread(target=copy_context().run, args=(show, name, read, over), daemon=True)
     thread.start()
     try:
         yield

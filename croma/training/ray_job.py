@@ -25,6 +25,7 @@ from ray.train.v2.torch.torch_trainer import TorchTrainer
 from croma import storage
 from croma.document import digest
 from croma.errors import InputError, TransientError
+from croma.logs import about
 from croma.provenance import code_version
 from croma.shards.ref import DatasetRef
 from croma.training.data import TrainingData, open_training_data
@@ -89,11 +90,15 @@ def run_training(
         _nest(tracker, known, parent)
         return known
     began = time.monotonic()
-    with _tracked(run, data, tracker, parent) as (run, tracked), _cluster(spec, ray_address):
+    with (
+        about(run=run.id, dataset=str(data.ref)),
+        _tracked(run, data, tracker, parent) as (run, tracked),
+        _cluster(spec, ray_address),
+    ):
         result = _finish(run, data, _fit(run))
         if tracked is not None:
             tracked.text("result.json", result.to_json().decode())
-    log.info("%s: trained in %.0f s", run.id, time.monotonic() - began)
+        log.info("%s: trained in %.0f s", run.id, time.monotonic() - began)
     return result
 
 

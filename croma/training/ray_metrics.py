@@ -17,6 +17,7 @@ class Gauges:
             "samples_per_second": "Chips learnt from a second, over all workers",
             "seconds_left": "Seconds to the last step at this pace",
             "waiting": "Share of the last step spent waiting for data",
+            "checkpoint_time": "Unix time of the newest checkpoint",
         }
         self._gauges = {
             name: Gauge(f"croma_{name}", description=description, tag_keys=("run",))

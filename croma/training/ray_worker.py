@@ -17,6 +17,7 @@ from ray.train.v2._internal.execution.context import get_train_context
 
 from croma import distributed
 from croma.errors import ContractError, InputError, UnusableError
+from croma.logs import about
 from croma.training.ray_metrics import Gauges
 from croma.training.reporting import Line
 from croma.training.spec import TrainRun
@@ -112,7 +113,8 @@ def train_worker(config: dict[str, str]) -> str | None:
     if device.type == "cpu":
         torch.set_num_threads(max(1, int(run.spec.resources.cpus)))
     try:
-        trained = train_here(run, device, Wishes(notes), _teller(run, notes))
+        with about(run=run.id, dataset=str(run.dataset)):
+            trained = train_here(run, device, Wishes(notes), _teller(run, notes))
     except tuple(FINAL.values()) as error:
         notes.put("error", json.dumps([type(error).__name__, str(error)]))
         raise

@@ -92,6 +92,8 @@ class Line(NamedTuple):
     seconds_left: float
     waiting: float
     """Share of the step spent waiting for data."""
+    checkpoint_time: float
+    """Unix time of the newest checkpoint: what came after it is lost with the worker."""
 
     def __str__(self) -> str:
         minutes, seconds = divmod(round(self.seconds_left), 60)
@@ -104,8 +106,11 @@ class Line(NamedTuple):
 class Progressing:
     """Tells where the run stands, twice a second at most."""
 
-    def __init__(self, tell: Callable[[Line], Any], steps: int, global_batch: int) -> None:
+    def __init__(
+        self, tell: Callable[[Line], Any], steps: int, global_batch: int, checkpoint_time: Callable[[], float]
+    ) -> None:
         self._tell = tell
+        self._checkpoint_time = checkpoint_time
         self._steps = steps
         self._global_batch = global_batch
         self._last = 0.0
@@ -119,7 +124,7 @@ class Progressing:
             self._last = now
             left = (self._steps - report.step) * self._pace
             rate, waiting = self._global_batch / self._pace, report.waited / report.seconds
-            self._tell(Line(report.step, self._steps, report.loss, rate, left, waiting))
+            self._tell(Line(report.step, self._steps, report.loss, rate, left, waiting, self._checkpoint_time()))
 
 
 def flops_of_a_sample(objective: Any, batch: Batch) -> float:

@@ -56,7 +56,7 @@ def train_here(
     with (
         _checkpoints(run) as checkpoints,
         _loader(data, spec, device) as loader,
-        _watchers(run, data, tell, lambda: _first(loader, images, device)) as watchers,
+        _watchers(run, data, tell, lambda: _first(loader, images, device), checkpoints) as watchers,
     ):
         progress = train(
             objective,
@@ -113,14 +113,18 @@ def _checkpoints(run: TrainRun) -> Iterator[CheckpointStore]:
 
 @contextmanager
 def _watchers(
-    run: TrainRun, data: TrainingData, tell: Callable[[Line], None], shown: Callable[[], Batch]
+    run: TrainRun,
+    data: TrainingData,
+    tell: Callable[[Line], None],
+    shown: Callable[[], Batch],
+    checkpoints: CheckpointStore,
 ) -> Iterator[list[Watcher]]:
     """Those who are told of steps: on rank 0 the terminal, who keeps weights, and the tracker where there is one."""
     if distributed.rank() != 0:
         yield []
         return
     resources = run.spec.resources
-    here: list[Watcher] = [Progressing(tell, run.spec.steps, run.spec.global_batch)]
+    here: list[Watcher] = [Progressing(tell, run.spec.steps, run.spec.global_batch, lambda: checkpoints.saved_at)]
     if resources.weights_every is not None:
         here.append(Copies(run, data, resources.weights_every))
     if run.tracker is None or run.tracking is None:

@@ -25,18 +25,20 @@ def site() -> Iterator[StackSite]:
     home = Path(tempfile.mkdtemp(prefix="croma-drill-"))
     home.chmod(0o755)
     before = dict(os.environ)
-    site = StackSite(home, shift=300)
+    # With one CPU a node, two workers of a training are on two nodes, and the loss of one is felt.
+    site = StackSite(home, shift=300, cpus=1)
+    running: list[psutil.Process] = []
     try:
-        dict(parts.up(site))
-        imagery.load(site, build_world(TINY, home / "tiny").folder)
-        os.environ.update(site.environment())
-        yield site
+        with parts.running(site, print):
+            imagery.load(site, build_world(TINY, home / "tiny").folder)
+            os.environ.update(site.environment())
+            yield site
+            for process in filter(None, (part.find() for part in parts.parts(site))):
+                running += [process, *process.children(recursive=True)]
     finally:
-        running = [process.find() for process in parts.parts(site)]
-        list(parts.down(site))
         os.environ.clear()
         os.environ.update(before)
         shutil.rmtree(home, ignore_errors=True)
         shutil.rmtree(site.runtime, ignore_errors=True)
-    alive = [process.pid for process in running if process is not None and psutil.pid_exists(process.pid)]
+    alive = [process for process in running if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
     assert alive == [], "the stack left processes behind"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.check_infra import compose, dashboard, dockerfiles, manifests, ray_up, terraform, yaml_style
+from tools.check_infra import __main__, compose, dashboard, dockerfiles, lock, manifests, ray_up, terraform, yaml_style
 from tools.check_infra.missing import MissingProgramError
 
 REPOSITORY = Path(__file__).parents[2]
@@ -21,7 +21,8 @@ def tree(tmp_path: Path) -> Path:
         shutil.copytree(REPOSITORY / name, tmp_path / name, ignore=ignored)
     (tmp_path / "docs").mkdir()
     shutil.copy(REPOSITORY / "docs" / "operate.md", tmp_path / "docs")
-    shutil.copy(REPOSITORY / "prefect.yaml", tmp_path)
+    for name in ("prefect.yaml", "pyproject.toml", "constraints.txt"):
+        shutil.copy(REPOSITORY / name, tmp_path)
     return tmp_path
 
 
@@ -40,7 +41,7 @@ def replace(path: Path, old: str, new: str) -> None:
 
 @pytest.mark.parametrize(
     "check",
-    [compose, dashboard, dockerfiles, manifests, ray_up, terraform, yaml_style],
+    [compose, dashboard, dockerfiles, lock, manifests, ray_up, terraform, yaml_style],
     ids=lambda module: module.__name__,
 )
 def test_the_repository_is_good(check: object) -> None:
@@ -78,6 +79,10 @@ BREAKS = [
     (terraform, "infra/terraform/network.tf", "{", "{{", "Unexpected token"),
     (yaml_style, "infra/ray/up.yaml", "max_workers: 16", "max_workers: 16\nmax_workers: 17", "duplication of key"),
     (dashboard, "infra/observability/alerts.yaml", "ray_croma_waiting", "ray_croma_wating", "nobody serves"),
+    (lock, "constraints.txt", "affine==", "affine>=", "'affine>=3.0.1' fixes no version"),
+    (lock, "infra/local/stack/stac-requirements.txt", "anyio==", "anyio @ https://", "fixes no version"),
+    (lock, "pyproject.toml", "prefect>=3.8.8,<3.9", "prefect>=3.9", "prefect 3.8.8 is not >=3.9; run make lock"),
+    (lock, "pyproject.toml", '"shapely>=2.0"', '"shapely>=2.0", "geopandas"', "geopandas is missing; run make lock"),
     (dashboard, "infra/observability/alerts.yaml", "#a-disk-is-full", "#a-disc-is-full", "has no heading"),
 ]
 
@@ -87,6 +92,23 @@ def test_a_mistake_is_named(tree: Path, check: object, path: str, old: str, new:
     replace(tree / path, old, new)
     problems = run(check.check, tree)  # type: ignore[attr-defined]
     assert any(said in problem for problem in problems), problems
+
+
+def test_mistakes_fail_make_check(
+    tree: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["check_infra", "--root", str(tree)])
+    replace(tree / "docker" / "build.Dockerfile", "USER 10001", "USER root")
+    replace(tree / "infra" / "local" / "compose.yaml", "healthcheck:", "healthchecks:")
+    replace(tree / "infra" / "ray" / "jobs" / "pretrain.yaml", "entrypoint:", "entryPoint:")
+    replace(tree / "infra" / "terraform" / "outputs.tf", "var.region", "var.regions")
+    replace(tree / "infra" / "observability" / "grafana" / "croma.json", "ray_croma_loss", "ray_croma_lost")
+    assert __main__.main() == 1
+    said = capsys.readouterr().out
+    if "skipped" in said:
+        pytest.skip(said)
+    failed = {line.partition(":")[0] for line in said.splitlines() if not line.endswith(": good")}
+    assert failed == {"images", "compose", "manifests", "terraform", "dashboard"}
 
 
 def test_a_panel_over_another_is_named(tree: Path) -> None:

@@ -5,11 +5,13 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 
+from infra.local.stack import parts
 from infra.local.stack.process import Process, StackError, run
 from infra.local.stack.site import PORTS, StackSite
 
@@ -76,6 +78,34 @@ def test_before_and_after(tmp_path: Path) -> None:
     process.start()
     process.kill()
     assert told == ["before", "after"]
+
+
+def test_what_was_started_is_stopped_though_a_server_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def part(name: str, code: str) -> Process:
+        folder = tmp_path / name
+        return Process(
+            name=name, command=(sys.executable, "-c", code), environment={}, folder=folder, answers=lambda: True
+        )
+
+    wait = "import time; time.sleep(60)"
+    kept, started = part("kept", wait), part("started", wait)
+    failing = replace(part("failing", "raise SystemExit('no')"), answers=lambda: False)
+    monkeypatch.setattr(parts, "parts", lambda site: [kept, started, failing])
+    kept.start()
+    told: list[str] = []
+    with (
+        pytest.raises(StackError, match="failing ended with status 1"),
+        parts.running(StackSite(tmp_path), told.append),
+    ):
+        raise AssertionError("never comes here")
+    assert [line.split() for line in told] == [
+        ["kept", "runs"],
+        ["started", "up", "in", "0.0", "s"],
+        ["started", "stopped"],
+    ]
+    assert started.find() is None
+    assert kept.find() is not None
+    kept.stop()
 
 
 def test_farewell(tmp_path: Path) -> None:

@@ -55,6 +55,14 @@ def test_what_was_saved_is_read(root: str) -> None:
     assert found["progress"] == before["progress"]
 
 
+def test_it_is_known_since_when_a_checkpoint_is_safe(tmp_path: Path) -> None:
+    store = CheckpointStore(str(tmp_path))
+    start = store.saved_at
+    store.save(3, state(3), 1.0)
+    store.wait()
+    assert start < store.saved_at <= time.time()
+
+
 def test_nothing_saved_is_nothing(root: str) -> None:
     assert CheckpointStore(storage.join(root, "checkpoints")).newest() is None
 

@@ -1,4 +1,4 @@
-"""Check images, compose, manifests, Terraform, `ray up` and the dashboard, offline: `python -m tools.check_infra`.
+"""Check images, compose, manifests, Terraform, `ray up`, dashboard and locks, offline: `python -m tools.check_infra`.
 
 Prints every problem with its file and leaves with 1 when there is one. What needs a program that is missing here is
 said to be skipped; in CI nothing may be.
@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tools.check_infra import compose, dashboard, dockerfiles, manifests, ray_up, terraform, yaml_style
+from tools.check_infra import compose, dashboard, dockerfiles, lock, manifests, ray_up, terraform, yaml_style
 from tools.check_infra.missing import MissingProgramError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -30,6 +30,7 @@ def main() -> int:
         "ray up": ray_up.check,
         "terraform": terraform.check,
         "dashboard": dashboard.check,
+        "locks": lock.check,
     }
     failed = False
     for name, check in checks.items():

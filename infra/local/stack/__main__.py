@@ -92,8 +92,7 @@ def run_demo(
     from infra.local.stack import photos as photographs
 
     here = site()
-    started = [name for name, seconds in parts.up(here) if seconds]
-    try:
+    with parts.running(here, typer.echo):
         world = build_world(TINY if tiny else DEMO, here.home / ("tiny" if tiny else "world"))
         typer.echo(f"catalog and bucket hold {json.dumps(imagery.load(here, world.folder))}")
         typer.echo(demo.register(here, recipe).strip())
@@ -105,15 +104,13 @@ def run_demo(
                     typer.echo(f"{time.strftime('%H:%M:%S')} {flow}: {state}")
             seen.update(states)
 
+        os.environ.update(here.environment())
         state = demo.wait_for(here, demo.ask_for_run(here, recipe), 60 * minutes, watch)
         if state != "Completed":
             raise StackError(f"the run ended as {state}; the end of its log:\n{demo.logs(here, 'learn-worker')}")
         if photos:
             for picture in photographs.photograph(here, photos, load_recipe(recipe).name):
                 typer.echo(f"picture {picture}")
-    finally:
-        for name in parts.down(here) if started else ():
-            typer.echo(f"{name:12}  stopped")
 
 
 if __name__ == "__main__":

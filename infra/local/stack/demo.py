@@ -4,9 +4,12 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from uuid import UUID
+
+import prefect.settings
+from prefect.client.orchestration import SyncPrefectClient, get_client
 
 from croma.recipes.recipe import load_recipe
 from croma.shards.dataset import open_dataset
@@ -24,8 +27,7 @@ def register(site: StackSite, recipe: str) -> str:
 
 def ask_for_run(site: StackSite, recipe: str) -> UUID:
     """Ask the server for a run of the whole way; its id. Workers take it from there."""
-    client = client_of(site)
-    with client:
+    with client_of(site) as client:
         deployment = client.read_deployment_by_name(DEPLOYMENT)
         parameters = {"recipe": load_recipe(recipe).model_dump(mode="json")}
         return UUID(str(client.create_flow_run_from_deployment(deployment.id, parameters=parameters).id))
@@ -35,7 +37,7 @@ def states(site: StackSite) -> dict[str, str]:
     """The state of the newest run of each flow."""
     with client_of(site) as client:
         flows = {flow.id: flow.name for flow in client.read_flows()}
-        newest = sorted(client.read_flow_runs(), key=lambda run: run.created)
+        newest = sorted(client.read_flow_runs(), key=lambda run: run.created.timestamp() if run.created else 0.0)
         return {flows[run.flow_id]: run.state_name or "" for run in newest}
 
 
@@ -69,9 +71,16 @@ def logs(site: StackSite, name: str) -> str:
     return "\n".join(log.read_text(errors="replace").splitlines()[-40:]) if log.exists() else ""
 
 
-def client_of(site: StackSite) -> Any:
-    """A client of the stack's server. Prefect reads its settings when it is imported."""
-    os.environ.update(site.environment())
-    from prefect.client.orchestration import get_client
-
-    return get_client(sync_client=True)
+@contextmanager
+def client_of(site: StackSite) -> Iterator[SyncPrefectClient]:
+    """A client of the stack's server, whatever the environment said when Prefect was imported."""
+    environment = site.environment()
+    names = (
+        "PREFECT_API_URL",
+        "PREFECT_API_AUTH_STRING",
+        "PREFECT_CLIENT_RETRY_EXTRA_CODES",
+        "PREFECT_CLIENT_MAX_RETRIES",
+    )
+    settings = {getattr(prefect.settings, name): environment[name] for name in names}
+    with prefect.settings.temporary_settings(settings), get_client(sync_client=True) as client:
+        yield client

@@ -1,6 +1,7 @@
 """All servers of the stack, in the order in which they start."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 
 from infra.local.stack import postgres, s3, services, stac
 from infra.local.stack.process import Process, StackError
@@ -38,10 +39,23 @@ def up(site: StackSite) -> Iterator[tuple[str, float]]:
         yield process.name, process.start()
 
 
-def down(site: StackSite) -> Iterator[str]:
-    """Stop what runs, last things first; the name of each server that ran."""
+@contextmanager
+def running(site: StackSite, tell: Callable[[str], object]) -> Iterator[None]:
+    """Start what does not run, and stop that again, whatever happens; `tell` is given a line for each server."""
+    before = {process.name for process in parts(site) if process.find() is not None}
+    try:
+        for name, seconds in up(site):
+            tell(f"{name:12}  {f'up in {seconds:.1f} s' if seconds else 'runs'}")
+        yield
+    finally:
+        for name in down(site, before):
+            tell(f"{name:12}  stopped")
+
+
+def down(site: StackSite, keep: Collection[str] = ()) -> Iterator[str]:
+    """Stop what runs, last things first, but what is to be kept; the name of each server that was stopped."""
     for process in reversed(parts(site)):
-        if process.find() is not None:
+        if process.name not in keep and process.find() is not None:
             process.stop()
             yield process.name
 

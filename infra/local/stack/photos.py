@@ -20,7 +20,9 @@ from websockets.sync.connection import Connection
 from infra.local.stack.process import StackError
 from infra.local.stack.site import StackSite
 
-SIZE = (1440, 900)
+SIZE = (1440, 1200)
+_EXPANDER = ".ag-row [col-id] button[class*=link]:has(svg)"
+"""What shows the runs below a run in MLflow's list."""
 
 
 class Page:
@@ -50,9 +52,12 @@ class Page:
         time.sleep(2)
         for name, value in remembered.items():
             self.ask("Runtime.evaluate", expression=f"localStorage.setItem({json.dumps(name)}, {json.dumps(value)})")
+        self.ask("Page.navigate", url="about:blank")  # a page that stays would not read what it keeps again
 
-    def take(self, address: str, path: Path, words: str, patience: float = 40.0) -> None:
+    def take(self, address: str, path: Path, words: str, opener: str = "", patience: float = 40.0) -> None:
         """Open an address, wait until `words` stand on the page, and keep a picture of it.
+
+        `opener` selects what opens rows of a nested list; the last of them is pressed until the words are there.
 
         Raises:
             StackError: the words did not come.
@@ -62,6 +67,9 @@ class Page:
         while words.lower() not in self._text().lower():
             if time.monotonic() > deadline:
                 raise StackError(f"{address}: “{words}” did not appear; the page says: {self._text()[:300]}")
+            if opener:
+                self.ask("Runtime.evaluate", expression=f"[...document.querySelectorAll({opener!r})].at(-1)?.click()")
+                time.sleep(1.5)
             time.sleep(0.5)
         time.sleep(2)  # for what fades in
         picture = self.ask("Page.captureScreenshot", format="png")
@@ -87,11 +95,13 @@ def photograph(site: StackSite, folder: Path, experiment: str) -> list[Path]:
         page.take(f"{prefect}/deployments", folder / "prefect-deployments.png", "on-demand")
         page.take(f"{prefect}/artifacts", folder / "prefect-artifacts.png", "dataset-")
         known = base64.b64encode(f"admin:{site.secrets['mlflow']}".encode()).decode()
-        page.log_in(mlflow, f"Basic {known}", {"mlflow.assistant.isOpen": "false"})
+        closed = {"mlflow.assistant.fab.autoOpenedOnFirstLoad_v1": "true", "mlflow.assistant.panelOpen_v1": "false"}
+        page.log_in(mlflow, f"Basic {known}", closed)
         found = MlflowClient(mlflow).get_experiment_by_name(experiment)
         if found is None:
             raise StackError(f"MLflow has no experiment {experiment}")
-        page.take(f"{mlflow}/#/experiments/{found.experiment_id}/runs", folder / "mlflow-runs.png", "pretrain-")
+        runs = f"{mlflow}/#/experiments/{found.experiment_id}/runs?workflowType=machine_learning"
+        page.take(runs, folder / "mlflow-runs.png", "evaluate-", _EXPANDER)
         page.log_in(ray, f"Bearer {site.secrets['ray']}", {})
         page.take(f"{ray}/#/jobs", folder / "ray-jobs.png", experiment)
         page.take(f"{ray}/#/cluster", folder / "ray-cluster.png", "ALIVE")

@@ -119,6 +119,9 @@ class StackSite:
             # The server answers so while its database is away; a run should outlive that.
             "PREFECT_CLIENT_RETRY_EXTRA_CODES": "500",
             "PREFECT_CLIENT_MAX_RETRIES": "8",
+            # What flows say stands on the page of their run.
+            "PREFECT_LOGGING_EXTRA_LOGGERS": "croma,flows",
+            "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN": self.secrets["ray"],
             "RAY_USAGE_STATS_ENABLED": "0",
