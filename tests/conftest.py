@@ -1,6 +1,7 @@
 """What tests of every room share: real samples, a real S3 server, small chips."""
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -19,6 +20,15 @@ REPOSITORY = Path(__file__).parent.parent
 
 # Nothing a test starts may report home or look for a cluster.
 os.environ.update(DO_NOT_TRACK="1", MLFLOW_DISABLE_TELEMETRY="true", RAY_USAGE_STATS_ENABLED="0")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Files whose every test is left out are not imported: Prefect's test tools alone take ten seconds."""
+    left_out = [mark for mark in ("slow", "stack") if f"not {mark}" in config.option.markexpr]
+    if not left_out or collection_path.suffix != ".py":
+        return None
+    words = rf"^pytestmark = \[?pytest\.mark\.({'|'.join(left_out)})\b"
+    return True if re.search(words, collection_path.read_text(), re.MULTILINE) else None
 
 
 @pytest.fixture(scope="session")

@@ -30,6 +30,8 @@ from croma.shards.reader import read_chip
 from croma.shards.ref import DatasetRef
 from tests.building.plans import make_labels, make_plan, make_scenes
 
+pytestmark = pytest.mark.slow
+
 SOURCE_NAMES = ("sentinel-1-rtc", "sentinel-2-l2a", "esa-worldcover")
 
 

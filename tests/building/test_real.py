@@ -25,6 +25,8 @@ from croma.shards.dataset import Dataset, open_dataset
 from croma.shards.reader import read_chips, verify
 from croma.simulate.server import serve
 
+pytestmark = pytest.mark.slow
+
 RECIPES = Path(__file__).parents[1] / "real"
 
 

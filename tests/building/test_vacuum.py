@@ -24,6 +24,8 @@ from croma.shards.reader import verify
 from croma.shards.ref import DatasetRef
 from tests.building.plans import make_plan, make_scenes, refused
 
+pytestmark = pytest.mark.slow
+
 NOW = timedelta(0)
 HEADER = Header(format=1, name="test", chip_size=24, label=False, sources=("sentinel-1-rtc", "sentinel-2-l2a"))
 OLD = 30 * 86_400

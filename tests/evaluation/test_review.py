@@ -25,6 +25,8 @@ from croma.tracking.tracker import Tracker, local_tracker
 from tests.evaluation.browser import Browser, open_page
 from tests.evaluation.world import LOOKS, SPLITS, labelled_chip, make_dataset, make_weights
 
+pytestmark = pytest.mark.slow
+
 SPEC = EvalSpec(
     protocols=(Knn(k=3), Linear(inverse_penalties=(0.1,))),
     bootstrap=Bootstrap(draws=40, block_km=1.0),
@@ -81,7 +83,6 @@ def experiment(tmp_path_factory: pytest.TempPathFactory) -> Experiment:
     return Experiment(tracker, "nightly")
 
 
-@pytest.mark.slow
 def test_runs_come_with_their_evaluations_curves_and_groups(experiment: Experiment) -> None:
     data = collect(*experiment, price_per_hour=3.0)
     assert [run["name"] for run in data["runs"]][:2] == ["croma-0", "croma-1"]
@@ -102,7 +103,6 @@ def test_runs_come_with_their_evaluations_curves_and_groups(experiment: Experime
     assert len(alone["evaluations"]) == 1
 
 
-@pytest.mark.slow
 def test_a_page_is_logged_as_an_artifact_and_leaves_out_itself(experiment: Experiment) -> None:
     page = review(*experiment)
     run = publish_review(*experiment, page)
@@ -111,7 +111,6 @@ def test_a_page_is_logged_as_an_artifact_and_leaves_out_itself(experiment: Exper
     assert len(read_runs(experiment.tracker, "nightly", {"croma.kind": "review"})) == 1
 
 
-@pytest.mark.slow
 def test_the_command_writes_the_page_and_keeps_it(
     experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -159,7 +158,6 @@ def keep_picture(browser: Browser, name: str, first: str = "html", last: str = "
         browser.picture(Path(folder) / f"review-{name}.png", first, last)
 
 
-@pytest.mark.slow
 def test_in_a_browser_it_sorts_filters_and_compares(browser: Browser, tmp_path: Path) -> None:
     assert browser.run("document.title") == "Review of nightly"
     assert "cost, EUR" in browser.run("document.querySelector('#runs thead').textContent")
@@ -209,7 +207,6 @@ def test_in_a_browser_it_sorts_filters_and_compares(browser: Browser, tmp_path: 
     keep_picture(browser, "gallery", "section:has(#pictures)", "section:has(#pictures)")
 
 
-@pytest.mark.slow
 def test_it_needs_nothing_from_outside(experiment: Experiment) -> None:
     page = review(*experiment)
     assert re.findall(r"""(?:src|href)=["']?(?!data:)[^"'\s>]*://""", page) == []

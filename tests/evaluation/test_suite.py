@@ -19,6 +19,8 @@ from croma.tracking.run import open_run
 from croma.tracking.tracker import Tracker
 from tests.evaluation.world import labelled_chip, make_dataset, make_weights, three_classes
 
+pytestmark = pytest.mark.slow
+
 QUICK = EvalSpec(
     protocols=(Knn(k=5), Linear(inverse_penalties=(0.1, 10.0))),
     bootstrap=Bootstrap(draws=50, block_km=1.0),
@@ -105,7 +107,6 @@ def test_an_interrupted_evaluation_goes_on_from_its_embeddings(
     assert len(shards) == 3 * 6  # encoders × shards of all splits: none was embedded twice
 
 
-@pytest.mark.slow
 def test_everything_is_logged_once_and_the_model_registered(
     tiny_ref: DatasetRef, tmp_path: Path, tracker: Tracker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -154,7 +155,6 @@ def _fail(*_: object) -> None:
     raise OSError("disk full")
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("no_pictures")
 def test_a_model_that_fails_its_gate_is_logged_but_not_registered(
     tiny_ref: DatasetRef, weights: Path, tmp_path: Path, tracker: Tracker
@@ -253,7 +253,6 @@ def test_a_chip_whose_embedding_is_not_finite_is_left_out_for_its_encoder_alone(
     assert (trained.n, radar.n) == (28, 30)
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("no_pictures")
 def test_a_challenger_is_measured_beside_the_champion(tiny_ref: DatasetRef, tmp_path: Path, tracker: Tracker) -> None:
     gate = Gate(beats=("champion",), on=("knn/joint/top1",), by="interval")

@@ -16,6 +16,8 @@ from croma.model.weights import Card, save_weights
 from croma.shards.ref import DatasetRef
 from tests.evaluation.world import CONSTANTS, SIZE
 
+pytestmark = pytest.mark.slow
+
 PAIR = TowersSpec(dim=32, depth=1, heads=4, image=SIZE)
 OPTICAL = TowersSpec(towers=("optical",), dim=32, depth=1, heads=4, image=SIZE)
 SHORT = FineTune(epochs=1, shares=(1.0,), learning_rates=(1e-3,))

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from croma.cli.main import configure_logging
+from croma import logs
 from flows.environment import prepare
 from flows.site import Site
 from tests.faults.speck import spec
@@ -19,7 +19,7 @@ def environment(home: Path, catalog: str, **more: str) -> dict[str, str]:
 def main() -> None:
     site = Site.load()
     prepare(site)
-    configure_logging()
+    logs.configure("croma", "flows")
     # Its settings are made before Prefect is imported.
     from flows.build_dataset import build_dataset
 

@@ -20,6 +20,8 @@ from croma.shards.layout import ChipLayout, decode
 from croma.shards.reader import read_chips, verify
 from tests.importing import layouts
 
+pytestmark = pytest.mark.slow
+
 Make = Callable[[Path], Path]
 MAKERS: dict[str, Make] = {
     "bigearthnet": layouts.bigearthnet,

@@ -10,6 +10,8 @@ import pytest
 from tools.check_infra import __main__, compose, dashboard, dockerfiles, lock, manifests, ray_up, terraform, yaml_style
 from tools.check_infra.missing import MissingProgramError
 
+pytestmark = pytest.mark.slow
+
 REPOSITORY = Path(__file__).parents[2]
 
 

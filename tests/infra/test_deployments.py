@@ -13,6 +13,8 @@ from flows import deployments
 from tools.check_infra import kubernetes_schemas
 from tools.check_infra.dashboard import OURS
 
+pytestmark = pytest.mark.slow
+
 REPOSITORY = Path(__file__).parents[2]
 FILE = REPOSITORY / "prefect.yaml"
 

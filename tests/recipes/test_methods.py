@@ -21,6 +21,8 @@ from croma.training.step import Requests
 from croma.training.worker import train_here
 from tests.datasets import write_dataset
 
+pytestmark = pytest.mark.slow
+
 
 def pretrainings() -> Iterator[tuple[str, TrainSpec]]:
     """Every pretraining of every recipe and comparison, by name."""

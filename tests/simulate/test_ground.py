@@ -10,6 +10,8 @@ from croma.simulate.mosaic import gather
 from croma.simulate.regimes import QUOTA
 from croma.simulate.spec import DEMO, TINY, WorldSpec
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("spec", [DEMO, TINY, WorldSpec(longitude=-6, latitude=-33, tile=600, step=540)])
 def test_tiles_lie_on_the_lattice_but_not_on_that_of_chips(spec: WorldSpec) -> None:

@@ -15,6 +15,8 @@ from croma.simulate.sky import Relief, Sun
 from croma.simulate.spec import OPTICAL, RADAR, TINY, OpticalPass
 from croma.simulate.spectra import reflectance
 
+pytestmark = pytest.mark.slow
+
 SPRING, EARLY_SUMMER, LATE_SUMMER, WINTER = 105, 140, 225, 40
 
 

@@ -28,6 +28,7 @@ def make_run(root: Path, **changes: Any) -> TrainRun:
     return TrainRun(id="small-0123456789abcdef", name="small", spec=spec, dataset=ref, root=str(root), attempt="a")
 
 
+@pytest.mark.slow
 def test_copies_can_be_judged_while_the_run_goes_on(tmp_path: Path) -> None:
     run, steps = make_run(tmp_path), []
 
