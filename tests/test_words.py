@@ -85,7 +85,7 @@ def test_wrong_chip_sizes_name_right_ones(size: int) -> None:
         check_chip_size(size)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     st.integers(-179_900_000, 179_900_000).map(lambda micro: micro / 1e6),
     st.integers(-79_900_000, 83_900_000).map(lambda micro: micro / 1e6),
