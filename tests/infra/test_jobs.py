@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -23,8 +24,10 @@ def python(code: str) -> list[str]:
     return ["python", "-c", code]
 
 
-def test_a_job_that_ends_well(address: str) -> None:
-    cluster.run_job(address, "well", python("print('done')"))
+def test_a_job_that_ends_well(address: str, tmp_path: Path) -> None:
+    trace = tmp_path / "trace"
+    cluster.run_job(address, "well", python(f"open({str(trace)!r}, 'w').write('ran')"))
+    assert trace.read_text() == "ran"
 
 
 @pytest.mark.parametrize(("code", "kind"), [(2, InputError), (3, ContractError), (1, TransientError)])
