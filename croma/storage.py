@@ -258,12 +258,14 @@ def _remote(address: str) -> bool:
 
 
 def _filesystem(address: str) -> tuple[Any, str]:
-    """The file system and the path inside it. Instances are cached by fsspec, per process."""
+    """The file system and the path inside it. fsspec caches instances by what they are called with, per thread."""
     local = local_path(address)
     if local is not None:
         return fsspec.filesystem("file"), str(local)
     _place(address)
-    fs = fsspec.filesystem("s3", use_listings_cache=False)
+    # Named though s3fs would find it: an instance made for another server must not answer for this one.
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    fs = fsspec.filesystem("s3", use_listings_cache=False, endpoint_url=endpoint)
     return fs, str(fs._strip_protocol(address))
 
 

@@ -6,7 +6,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -86,9 +86,11 @@ class Wire:
     def __init__(self, to: int) -> None:
         self._to = to
         self._open: list[socket.socket] = []
+        self._changing = threading.Lock()
         self._listen(0)
 
     def _listen(self, port: int) -> None:
+        self._whole = True
         self._server = socket.create_server(("127.0.0.1", port))
         self.port = int(self._server.getsockname()[1])
         threading.Thread(target=self._accept, args=(self._server,), daemon=True).start()
@@ -100,7 +102,10 @@ class Wire:
             except OSError:
                 return
             called = socket.create_connection(("127.0.0.1", self._to))
-            self._open += [caller, called]
+            with self._changing:  # a caller that came in just before the cut must not live through it
+                self._open += [caller, called]
+                if not self._whole:
+                    self._hang_up()
             for here, there in ((caller, called), (called, caller)):
                 threading.Thread(target=self._pass, args=(here, there), daemon=True).start()
 
@@ -114,10 +119,18 @@ class Wire:
             there.close()
 
     def cut(self) -> None:
-        self._server.shutdown(socket.SHUT_RDWR)
-        self._server.close()
+        with self._changing:
+            self._whole = False
+            self._server.shutdown(socket.SHUT_RDWR)
+            self._server.close()
+            self._hang_up()
+
+    def _hang_up(self) -> None:
         for end in self._open:
+            with suppress(OSError):  # the other side has hung up before
+                end.shutdown(socket.SHUT_RDWR)
             end.close()
+        self._open.clear()
 
     def mend(self) -> None:
         self._listen(self.port)
