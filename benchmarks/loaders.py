@@ -88,7 +88,7 @@ def _source(data: TrainingData, job: Job) -> Source:
     if not job.store:
         return LocalShards(data.chips)
     chips = _remote(data.chips, job)
-    return CachedShards(chips, data.runs, storage.read_range, Path(job.scratch), 10**12)
+    return CachedShards(chips, data.runs, storage.read_pieces, Path(job.scratch), 10**12)
 
 
 def _remote(chips: ChipTable, job: Job) -> ChipTable:

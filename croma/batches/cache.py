@@ -18,7 +18,7 @@ import mmap
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -29,8 +29,8 @@ from croma.errors import ContractError, InputError, TransientError
 
 log = logging.getLogger(__name__)
 
-ReadRange = Callable[[str, int, int], bytes | memoryview]
-"""Bytes of a remote file: (address, offset, length)."""
+ReadPieces = Callable[[str, int, int], Generator[memoryview, None, None]]
+"""Bytes of a remote file, (address, offset, length), in pieces that hold until the next is asked for."""
 
 FETCHERS = 32
 """Requests in flight."""
@@ -46,15 +46,15 @@ class CachedShards:
     """Remote shards read through the cache. A `Source`."""
 
     def __init__(
-        self, chips: ChipTable, runs: Integers, read_range: ReadRange, folder: Path, capacity: int, pause: float = 0.5
+        self, chips: ChipTable, runs: Integers, read_pieces: ReadPieces, folder: Path, capacity: int, pause: float = 0.5
     ) -> None:
-        """Chips whose blocks are `runs`, fetched by `read_range`, kept in `folder`.
+        """Chips whose blocks are `runs`, fetched by `read_pieces`, kept in `folder`.
 
         The files there take at most `capacity` bytes on disk; a failed request is tried again after `pause` seconds.
         """
         self._chips = chips
         self._runs = runs
-        self._read_range = read_range
+        self._read_pieces = read_pieces
         self._folder = folder
         self._capacity = capacity
         self._pause = pause
@@ -119,9 +119,7 @@ class CachedShards:
                     self._files.drop(shard)
             with self._files.borrow(shard) as file, _locked(file, self._mark(block)):
                 if not self._has(file, block):
-                    start = int(self._start[block])
-                    data = self._download(shard, start, int(self._stop[block]) - start)
-                    _write_all(file.descriptor, data, start)
+                    self._download(file, block)
                     os.pwrite(file.descriptor, b"\1", self._mark(block))
         except OSError as error:
             raise InputError(
@@ -135,11 +133,17 @@ class CachedShards:
         if look:
             evict(self._folder, self._capacity)
 
-    def _download(self, shard: int, offset: int, length: int) -> bytes | memoryview:
-        address = self._chips.shards[shard]
+    def _download(self, file: OpenFile, block: int) -> None:
+        """Write the bytes of a block down as they arrive; what breaks off begins anew."""
+        address = self._chips.shards[int(self._shard[block])]
+        start, stop = int(self._start[block]), int(self._stop[block])
         for attempt in range(ATTEMPTS):
+            position = start
             try:
-                data = self._read_range(address, offset, length)
+                with contextlib.closing(self._read_pieces(address, start, stop - start)) as pieces:
+                    for piece in pieces:
+                        _write_all(file.descriptor, piece, position)
+                        position += len(piece)
                 break
             except FileNotFoundError:
                 raise ContractError(f"{address}: the shard is missing; restore or rebuild it") from None
@@ -148,11 +152,8 @@ class CachedShards:
                     raise
                 log.warning("%s; trying again", error)
                 time.sleep(self._pause * 2**attempt)
-        if len(data) != length:
-            raise ContractError(
-                f"{address}: ends at {offset + len(data)} bytes, the index says {offset + length}; rebuild the shard"
-            )
-        return data
+        if position != stop:
+            raise ContractError(f"{address}: ends at {position} bytes, the index says {stop}; rebuild the shard")
 
     def _open(self, shard: int) -> int:
         """Open, and if need be make, the cache file of a shard."""
@@ -214,8 +215,7 @@ def _locked(file: OpenFile, position: int) -> Iterator[None]:
         fcntl.lockf(file.descriptor, fcntl.LOCK_UN, 1, position)
 
 
-def _write_all(descriptor: int, data: bytes | memoryview, offset: int) -> None:
-    view = memoryview(data)
+def _write_all(descriptor: int, view: memoryview, offset: int) -> None:
     while view:
         written = os.pwrite(descriptor, view, offset)
         view, offset = view[written:], offset + written

@@ -9,6 +9,7 @@ import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from itertools import chain, pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -164,15 +165,15 @@ def make_slot(planes: Sequence[Plane], rows: int, whole: int, pin: bool) -> Slot
     wanted = [plane for plane in planes if plane.name in IMAGES]
     tensors = {p.name: torch.empty((rows, *p.shape), dtype=IMAGES[p.name], pin_memory=pin) for p in wanted}
     pixels = {name: tensor.view(torch.uint8).numpy().reshape(rows, -1) for name, tensor in tensors.items()}
-    end = max(whole, wanted[-1].offset + wanted[-1].nbytes)
-    scratch = np.empty((rows, end), np.uint8)
+    starts = [0, *(plane.offset + plane.nbytes for plane in wanted)]
+    stops = [*(plane.offset for plane in wanted), max(whole, starts[-1])]
+    gaps = np.cumsum([0, *(stop - start for start, stop in zip(starts, stops, strict=True))])
+    scratch = np.empty((rows, gaps[-1]), np.uint8)  # headers only, side by side
     targets = []
     for row in range(rows):
-        buffers, position = [], 0
-        for plane in wanted:
-            buffers += [scratch[row, position : plane.offset].data, pixels[plane.name][row].data]
-            position = plane.offset + plane.nbytes
-        targets.append([*buffers, scratch[row, position:end].data])
+        between = [scratch[row, start:stop].data for start, stop in pairwise(gaps)]
+        images = [pixels[plane.name][row].data for plane in wanted]
+        targets.append([*chain.from_iterable(zip(between, images, strict=False)), between[-1]])
     return Slot(tensors, targets)
 
 

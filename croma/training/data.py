@@ -67,7 +67,7 @@ class TrainingData:
         paths = [storage.local_path(address) for address in self.chips.shards]
         if None not in paths:
             return LocalShards(self.chips)
-        return CachedShards(self.chips, self.runs, storage.read_range, cache, capacity)
+        return CachedShards(self.chips, self.runs, storage.read_pieces, cache, capacity)
 
 
 def open_training_data(ref: DatasetRef, spec: TrainSpec) -> TrainingData:

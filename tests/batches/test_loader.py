@@ -2,6 +2,7 @@ import os
 import threading
 import time
 import zlib
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ class Remote:
         self.busy = self.most = 0
         self._lock = threading.Lock()
 
-    def __call__(self, address: str, offset: int, length: int) -> bytes:
+    def __call__(self, address: str, offset: int, length: int) -> Generator[memoryview, None, None]:
         with self._lock:
             self.requests.append((address, offset, length))
             number = len(self.requests)
@@ -43,7 +44,8 @@ class Remote:
         data = bytearray(Path(address).read_bytes()[offset : offset + length])
         if number in self.damage:
             data[len(data) // 2] ^= 1
-        return bytes(data)
+        for start in range(0, len(data), 1000):
+            yield memoryview(data)[start : start + 1000]
 
 
 @pytest.fixture(params=["local", "cached"])
