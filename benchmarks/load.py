@@ -36,12 +36,14 @@ PATIENCE = 90.0
 PACKAGES = ("torch", "webdataset", "litdata", "mosaicml-streaming", "spdl", "zarr")
 LOCAL = {"ours": 4, "ours, first reads": 1, "preadv": 4, "SPDL": 2}
 """Epochs of those that would be over too soon; one of the others."""
+FLOORS = ("preadv", "plain GET")
+"""The bytes and nothing else: locally, and streamed."""
 STREAMED = [name for name in LOADERS if name not in ("preadv", "webdataset float32")]
 
 
 def installed(name: str) -> bool:
     """Whether what a loader compares with is here."""
-    return name.partition(",")[0] in ("ours", "preadv") or importable(NEEDS.get(name, name))
+    return name.partition(",")[0] in ("ours", *FLOORS) or importable(NEEDS.get(name, name))
 
 
 def measure(name: str, job: dict[str, Any], limit: float) -> dict[str, Any] | None:
@@ -209,7 +211,7 @@ def main() -> None:
     make(options.folder, options.shards)
     report: dict[str, Any] = {"machine": machine(), "chips": options.shards * PER_SHARD}
     common = {"folder": str(options.folder), "workers": options.workers}
-    here = ["ours", "ours, first reads", *(name for name in LOADERS if name != "ours")]
+    here = ["ours", "ours, first reads", *(name for name in LOADERS if name not in ("ours", "plain GET"))]
     ready = [name for name in here if installed(name)]
     report["local"] = compare(ready, options.rounds, options.limit, LOCAL, **common)
     print(f"Local, {options.workers} readers\n\n{table(report['local'], here)}\n", flush=True)

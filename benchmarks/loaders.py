@@ -9,7 +9,9 @@ import itertools
 import os
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +121,34 @@ def preadv(job: Job) -> Iterator[Batch]:
     for event in done:
         event.wait()
         yield {"s1": torch.empty(job.batch, 0)}
+
+
+def plain_get(job: Job) -> Iterator[Batch]:
+    """The floor of streaming: blocks of as many bytes, in a random order, received into buffers that are reused.
+
+    Nothing is kept, compared or put into batches; hands over counts only.
+    """
+    data = _data(job)
+    chips, server = _remote(data.chips, job), job.store.removeprefix("http://")
+    blocks = np.random.default_rng(0).permutation(len(data.runs) - 1).tolist()
+    here = threading.local()
+
+    def get(block: int) -> int:
+        if not hasattr(here, "server"):
+            here.server, here.buffer = HTTPConnection(server), memoryview(bytearray(1 << 18))
+        first, last = int(data.runs[block]), int(data.runs[block + 1]) - 1
+        start, stop = int(chips.offset[first]), int(chips.offset[last]) + chips.length
+        path = chips.shards[int(chips.shard[first])].removeprefix("s3:/")
+        here.server.request("GET", path, headers={"Range": f"bytes={start}-{stop - 1}"})
+        answer = here.server.getresponse()
+        while got := answer.readinto(here.buffer):
+            start += got
+        assert start == stop, "the server does not answer ranges"
+        return last + 1 - first
+
+    with ThreadPoolExecutor(REQUESTS) as pool:
+        for count in pool.map(get, blocks):
+            yield {"s1": torch.empty(count, 0)}
 
 
 def webdataset(job: Job, as_image: bool = False) -> Iterator[Batch]:
@@ -280,6 +310,7 @@ def _shuffled(chips: int, job: Job) -> list[np.ndarray[Any, Any]]:
 LOADERS: dict[str, Callable[[Job], Iterator[Batch]]] = {
     "ours": ours,
     "preadv": preadv,
+    "plain GET": plain_get,
     "webdataset": webdataset,
     "webdataset float32": webdataset_float32,
     "litdata": litdata,
@@ -292,6 +323,7 @@ NEEDS = {"webdataset float32": "webdataset", "mosaicml-streaming": "streaming", 
 IMPORTS = {
     "ours": ("pyarrow.dataset",),
     "preadv": ("pyarrow.dataset",),
+    "plain GET": ("pyarrow.dataset",),
     "webdataset": ("webdataset",),
     "webdataset float32": ("webdataset",),
     "litdata": ("litdata", "litdata.streaming.downloader"),

@@ -7,7 +7,7 @@ answer; whoever asks has another way for the rest.
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from urllib.parse import urlsplit
 
@@ -29,7 +29,7 @@ class _Thread(threading.local):
 _thread = _Thread()
 
 
-def get_range(url: str, offset: int, length: int) -> Iterator[memoryview]:
+def get_range(url: str, offset: int, length: int) -> Generator[memoryview, None, None]:
     """The bytes of `url`, an `http://` address, from `offset` on: `length` or, at the end of the file, fewer.
 
     A piece holds until the next is asked for. A thread reads one range at a time.
@@ -59,7 +59,7 @@ def get_range(url: str, offset: int, length: int) -> Iterator[memoryview]:
 
 
 def _connection(server: str) -> HTTPConnection:
-    """This thread's, to that server."""
+    """The connection of this thread to `server`."""
     if _thread.server != server:
         _thread.connection.close()
         _thread.server, _thread.connection = server, HTTPConnection(server, timeout=TIMEOUT)
