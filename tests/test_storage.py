@@ -36,6 +36,13 @@ def test_pieces_make_up_the_range(root: str, monkeypatch: pytest.MonkeyPatch) ->
     assert joined(address, 7, 700_000) == data[7:700_007]
 
 
+def test_plain_http_needs_no_other_client(s3_root: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    address, data = storage.join(s3_root, "b.bin"), bytes(range(256)) * 4_000
+    storage.write(address, data)
+    monkeypatch.delattr(storage.obstore, "get")
+    assert joined(address, 7, 700_000) == data[7:700_007]
+
+
 def test_pieces_go_on_where_the_wire_breaks(s3_root: str, monkeypatch: pytest.MonkeyPatch) -> None:
     address, data = storage.join(s3_root, "b.bin"), bytes(range(256)) * 4_000
     storage.write(address, data)
