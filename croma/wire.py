@@ -1,29 +1,39 @@
 """A range of a file over plain HTTP, handed over in pieces while it arrives.
 
 For stores that are reached without TLS, as those inside a cluster mostly are. One small buffer a thread takes all
-pieces: the processor's cache still holds a piece when it is written to disk, and none is copied to be put together,
-which comes to half the processor time of a client that collects an answer first. It tries once and knows one good
-answer; whoever asks has another way for the rest.
+pieces: the processor's cache still holds a piece when it is written to disk, and none is copied to be put together. A
+piece is one call of the kernel, since threads that come back from many short ones wait for each other (the GIL). It
+tries once and knows one good answer; whoever asks has another way for the rest.
 """
 
+import re
+import socket
+import struct
 import threading
 from collections.abc import Generator
-from http.client import HTTPConnection, HTTPException, HTTPResponse
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 PIECE = 256 * 1024
 """Bytes of a piece, at most."""
-TIMEOUT = 60.0
-"""Seconds without a byte after which a server is given up."""
+HEAD = 16 * 1024
+"""Bytes that the head of an answer may have."""
+CONNECT, TIMEOUT = 10.0, 60
+"""Seconds to connect in, and seconds without a byte after which a server is given up."""
+
+_ANSWER = re.compile(rb"HTTP/1\.1 (\d{3} [^\r]*)\r\n(.*?\r\n)\r\n", re.DOTALL)
+_RANGE = re.compile(rb"^content-range: *bytes (\d+)-(\d+)/", re.IGNORECASE | re.MULTILINE)
+_CLOSES = re.compile(rb"^connection: *close", re.IGNORECASE | re.MULTILINE)
+_LENGTH = re.compile(rb"^content-length: *(\d+) *\r$", re.IGNORECASE | re.MULTILINE)
 
 
 class _Thread(threading.local):
-    """What a thread keeps: a connection to the server that it asked last, and the buffer."""
+    """What a thread keeps: the buffer, and a connection to the server that it asked last."""
 
     def __init__(self) -> None:
-        self.server = ""
-        self.connection = HTTPConnection("localhost")
         self.buffer = memoryview(bytearray(PIECE))
+        self.server = ""
+        self.connection: socket.socket | None = None
 
 
 _thread = _Thread()
@@ -37,44 +47,85 @@ def get_range(url: str, offset: int, length: int) -> Generator[memoryview, None,
     Raises:
         OSError: no connection, an answer that is not the range, or one that breaks off.
     """
-    parts = urlsplit(url)
-    headers = {"Range": f"bytes={offset}-{offset + length - 1}", "Accept-Encoding": "identity"}
-    buffer, connection, whole = _thread.buffer, _connection(parts.netloc), False
+    parts, buffer = urlsplit(url), _thread.buffer
+    request = (
+        f"GET {parts.path}?{parts.query} HTTP/1.1\r\nHost: {parts.netloc}\r\n"
+        f"Range: bytes={offset}-{offset + length - 1}\r\nAccept-Encoding: identity\r\n\r\n"
+    ).encode("ascii")
+    connection, got = _ask(parts.netloc, request, buffer)
+    reusable = False
     try:
-        answer = _ask(connection, f"{parts.path}?{parts.query}", headers)
-        if answer.status != 206 or not answer.headers["Content-Range"].startswith(f"bytes {offset}-"):
-            raise OSError(f"HTTP {answer.status} {answer.reason}")
-        if answer.length is None or answer.length > length:
-            raise OSError("an answer of another length")
-        while got := answer.readinto(buffer):
-            yield buffer[:got]
-        if answer.length:
-            raise OSError(f"the answer breaks off {answer.length} bytes before its end")
-        whole = True
-    except HTTPException as error:
-        raise OSError(f"no HTTP answer ({type(error).__name__})") from error
+        head = _ANSWER.match(bytes(buffer[: min(got, HEAD)]))
+        if head is None:
+            raise OSError("no answer in HTTP/1.1")
+        left = _length(head, offset, length)
+        held = buffer[head.end() : got]
+        while True:
+            left -= len(held)
+            if len(held):
+                yield held
+            if left <= 0:
+                break
+            held = buffer[: connection.recv_into(buffer, min(left, PIECE), socket.MSG_WAITALL)]
+            if not len(held):
+                raise OSError(f"the answer breaks off {left} bytes before its end")
+        reusable = left == 0 and not _CLOSES.search(head[2])
     finally:
-        if not whole:  # what is left of the answer must not be taken for the next
+        if reusable:
+            _thread.server, _thread.connection = parts.netloc, connection
+        else:  # the server wants it so, or what is left of the answer would be taken for the next
             connection.close()
 
 
-def _connection(server: str) -> HTTPConnection:
-    """The connection of this thread to `server`."""
-    if _thread.server != server:
-        _thread.connection.close()
-        _thread.server, _thread.connection = server, HTTPConnection(server, timeout=TIMEOUT)
-    return _thread.connection
+def _length(head: re.Match[bytes], offset: int, length: int) -> int:
+    """Bytes after the head of an answer that is what was asked for."""
+    status, fields = head.groups()
+    if not status.startswith(b"206"):
+        raise OSError(f"HTTP {status.decode('ascii', 'replace')}")
+    told, sent = _LENGTH.search(fields), _RANGE.search(fields)
+    if told is None or sent is None or int(sent[1]) != offset or not 0 < int(told[1]) <= length:
+        raise OSError("an answer of another range")
+    return int(told[1])
 
 
-def _ask(connection: HTTPConnection, target: str, headers: dict[str, str]) -> HTTPResponse:
-    """Send a request; anew where the connection was open before, as servers close those that were idle for long."""
-    kept = connection.sock is not None
+def _ask(server: str, request: bytes, buffer: memoryview) -> tuple[socket.socket, int]:
+    """Send a request, take at least the head of the answer. The connection is the caller's.
+
+    On a connection that was kept it is sent anew if need be, as servers close those that were idle for long.
+    """
+    kept, _thread.connection = _thread.connection, None
+    if kept is not None:
+        if _thread.server == server:
+            with suppress(ConnectionError):
+                kept.sendall(request)
+                return kept, _head(kept, buffer)
+        kept.close()
+    connection = _connect(server)
     try:
-        connection.request("GET", target, headers=headers)
-        return connection.getresponse()
-    except (ConnectionError, HTTPException):
+        connection.sendall(request)
+        return connection, _head(connection, buffer)
+    except BaseException:
         connection.close()
-        if not kept:
-            raise
-    connection.request("GET", target, headers=headers)
-    return connection.getresponse()
+        raise
+
+
+def _head(connection: socket.socket, buffer: memoryview) -> int:
+    """Bytes received when the head of an answer is whole."""
+    got = 0
+    while got < HEAD:
+        more = connection.recv_into(buffer[got:])
+        if not more:
+            raise ConnectionResetError("the server closed the connection")
+        got += more
+        if b"\r\n\r\n" in bytes(buffer[: min(got, HEAD)]):
+            return got
+    raise OSError("an answer whose head does not end")
+
+
+def _connect(server: str) -> socket.socket:
+    host, _, port = server.rpartition(":") if re.search(r":\d+$", server) else (server, "", "80")
+    connection = socket.create_connection((host.strip("[]"), int(port)), CONNECT)
+    connection.settimeout(None)  # the kernel's own limit instead: one call a piece, not two
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", TIMEOUT, 0))
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", TIMEOUT, 0))
+    return connection

@@ -34,8 +34,9 @@ ReadPieces = Callable[[str, int, int], Generator[memoryview, None, None]]
 
 FETCHERS = 32
 """Requests in flight."""
-QUEUED = 4 * FETCHERS
-"""Blocks that are asked for at once: enough to keep requests in flight from one batch to the next."""
+QUEUED = 8 * FETCHERS
+"""Blocks that are asked for at once: enough to keep requests in flight while the first batch of a window waits for what
+may be half of the window's blocks."""
 ATTEMPTS = 4
 """Tries of a request that failed for a passing reason; pauses double from half a second."""
 _EVICT_EVERY = 16
@@ -65,7 +66,10 @@ class CachedShards:
         folder.mkdir(parents=True, exist_ok=True)
         self._files = OpenFiles(self._open)
         self._pool = ThreadPoolExecutor(FETCHERS, thread_name_prefix="fetch")
+        together = threading.Barrier(FETCHERS)  # start them now: beside others that fetch it takes ten times as long
+        list(self._pool.map(lambda _: together.wait(), range(FETCHERS)))
         self._pending: dict[int, Future[None]] = {}
+        self._seen = np.zeros(len(runs) - 1, np.bool_)  # blocks that need not be asked for; a hint, `read` looks
         self._lock = threading.Lock()
         self._fetched = 0
 
@@ -83,10 +87,15 @@ class CachedShards:
     def expect(self, chips: Integers) -> bool:
         """Begin to fetch the blocks of `chips` that are not here, in that order. False: enough are under way."""
         blocks = np.searchsorted(self._runs, chips, "right") - 1
-        for block in blocks[np.sort(np.unique(blocks, return_index=True)[1])]:
+        blocks = blocks[np.sort(np.unique(blocks, return_index=True)[1])]
+        absent = []
+        for block in blocks[~self._seen[blocks]].tolist():
             with self._files.borrow(int(self._shard[block])) as file:
-                if not self._has(file, int(block)):
-                    self._request(int(block))
+                if not self._has(file, block):
+                    absent.append(block)
+                self._seen[block] = True
+        for block in absent:  # only now: whoever fetches takes processor time from the rest of this
+            self._request(block)
         return len(self._pending) < QUEUED
 
     def renew(self, chip: int) -> bool:
@@ -94,6 +103,7 @@ class CachedShards:
         block = self._block(chip)
         with self._files.borrow(int(self._shard[block])) as file:
             os.pwrite(file.descriptor, b"\0", self._mark(block))
+        self._seen[block] = False
         return True
 
     def close(self) -> None:
@@ -165,6 +175,7 @@ class CachedShards:
             os.ftruncate(descriptor, 0)
             os.ftruncate(descriptor, wanted)
         os.utime(descriptor)
+        self._seen[int(self._first[shard]) : last] = False
         return descriptor
 
     def _mark(self, block: int) -> int:

@@ -28,8 +28,9 @@ from croma.shards.layout import Plane
 
 PIECE = 16
 """Chips that a reader thread takes at a time."""
-LOOK = 4
-"""Steps that are looked ahead, at most, when a batch is begun: few, so that the first batch is not kept waiting."""
+LOOK = 16
+"""Steps that are looked ahead, at most, when a batch is begun: few, so that the first batch is not kept waiting, yet so
+many that requests stay in flight while a window's first batch is waited for."""
 
 OPTICAL = {resolution: f"s2_{resolution}m" for resolution in SENTINEL_2_L2A.resolutions}
 """Optical planes by resolution."""
@@ -71,7 +72,7 @@ class Loader:
         self._source = source
         self._rank, self._world = rank, world
         self._reading = reading or Reading()
-        self._ahead = self._reading.ahead or -(-(order.window or order.chips) // order.global_batch)
+        self._ahead = self._reading.ahead or -(-5 * (order.window or order.chips) // (4 * order.global_batch))
         self._verified = np.zeros(len(chips), np.bool_)
         rows = max(_length(share(order.global_batch, r, world)) for r in (0, world - 1, rank))
         whole = chips.length if self._reading.verify else 0

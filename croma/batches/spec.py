@@ -32,7 +32,7 @@ class Reading:
     """Batches in the ring: one in use, the others ready or being filled. At least 2."""
     ahead: int | None = None
     """Steps whose chips are requested from remote storage before they are needed; unset: as many as a shuffle window
-    takes, so that the next window arrives while this one is used."""
+    takes and a quarter more, so that the next window arrives while this one is used and requests never cease."""
     verify: bool = True
     """Compare every chip with its checksum at its first use in a process."""
 
