@@ -121,7 +121,8 @@ def read_pieces(address: str, offset: int, length: int) -> Generator[memoryview,
                     yield piece
                 return
         found = obstore.get(store, key, options={"range": (offset, end)})
-        yield from map(memoryview, found.stream(min_chunk_size=wire.PIECE))
+        for chunk in found.stream(min_chunk_size=wire.PIECE):
+            yield memoryview(chunk)
 
 
 def write(address: str, data: bytes) -> None:
