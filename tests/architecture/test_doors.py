@@ -25,7 +25,7 @@ DOORS = {
     "mlflow": {"croma/tracking"},
     "ray": {
         *("croma/training/ray_job.py", "croma/training/ray_worker.py", "croma/training/ray_metrics.py"),
-        *("croma/cluster.py", "croma/nodes.py"),
+        *("croma/cluster.py", "croma/nodes.py", "croma/ray_access.py"),
     },
     "sklearn": {"croma/evaluation"},
     "typer": {"croma/cli"},
