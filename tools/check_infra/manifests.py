@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 from tools.check_infra import kubernetes_schemas
 from tools.check_infra.missing import program
 
-OVERLAYS = ("infra/platform/overlays/small", "infra/platform/overlays/aws")
+OVERLAYS = tuple(f"infra/platform/overlays/{name}" for name in ("small", "aws", "aws-fill"))
 JOBS = "infra/ray/jobs"
 CRDS = "infra/ray/crds"
 Manifest = dict[str, Any]
