@@ -44,16 +44,19 @@ def loads(python: Path, module: str) -> bool:
 @pytest.mark.stack
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
-    ("image", "first", "entries", "absent"),
+    ("image", "more", "entries", "absent"),
     [
         ("build", (), BUILD_ENTRIES, ("torch", "ray", "mlflow")),
+        # With --build-arg RAY=1: the nodes that fill shards.
+        ("build", (".[ray]",), (*BUILD_ENTRIES, "croma.nodes"), ("torch", "mlflow")),
         ("train", ("torch==2.13.0",), TRAIN_ENTRIES, ("rasterio", "pystac_client", "stackstac")),
     ],
+    ids=["build", "fill", "train"],
 )
 def test_an_image_is_one_wing(
-    tmp_path: Path, image: str, first: tuple[str, ...], entries: tuple[str, ...], absent: tuple[str, ...]
+    tmp_path: Path, image: str, more: tuple[str, ...], entries: tuple[str, ...], absent: tuple[str, ...]
 ) -> None:
-    python = environment(tmp_path / "environment", *first, f".[{extras(image)}]")
+    python = environment(tmp_path / "environment", f".[{extras(image)}]", *more)
     assert [module for module in entries if not loads(python, module)] == []
     assert [module for module in absent if loads(python, module)] == []
     said = subprocess.run([str(python.with_name("croma")), "recipes"], capture_output=True, text=True, check=False)
