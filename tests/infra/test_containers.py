@@ -4,7 +4,8 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -39,9 +40,14 @@ class Engine:
         self("build", "--layers=false", *LIMITS, "--build-arg", f"BASE_IMAGE={BASE}", "-f", file, "-t", name, ".")
         return name
 
-    def run(self, image: str, *command: str) -> str:
-        """What a command says in a container of an image."""
-        return self("run", "--rm", *LIMITS, image, *command)
+    @contextmanager
+    def running(self, image: str, *command: str) -> Iterator[Callable[..., str]]:
+        """A container of an image, for the time of the block: call it with words to run in it."""
+        container = self("run", "--detach", *LIMITS, image, *command)
+        try:
+            yield lambda *words: self("exec", container, *words)
+        finally:
+            self("rm", "--force", "--time", "10", container)
 
 
 @pytest.fixture(scope="module")
@@ -70,22 +76,19 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
 
 
 def test_the_build_image(engine: Engine) -> None:
-    image = engine.build("build")
-    assert engine.run(image, "id", "-u") == "10001"
-    assert "demo" in engine.run(image, "croma", "recipes")
-    assert engine.run(image, "python3", "-c", "import rasterio; print(rasterio.__gdal_version__)")
-    assert "3.8" in engine.run(image, "prefect", "--version")
+    with engine.running(engine.build("build"), "sleep", "infinity") as inside:
+        assert inside("id", "-u") == "10001"
+        assert "demo" in inside("croma", "recipes")
+        assert inside("python3", "-c", "import rasterio; print(rasterio.__gdal_version__)")
+        assert inside("prefect", "--version")
 
 
 def test_the_mlflow_image(engine: Engine) -> None:
-    image, port = engine.build("mlflow"), free_port()
-    command = ("mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1")
-    container = engine("run", "--detach", *LIMITS, image, *command)
-    try:
+    address = f"http://127.0.0.1:{free_port()}"
+    command = ("mlflow", "server", "--host", "127.0.0.1", "--port", address.split(":")[-1], "--workers", "1")
+    with engine.running(engine.build("mlflow"), *command) as inside:
         deadline = time.monotonic() + 120
-        while not listens(f"http://127.0.0.1:{port}/health"):
-            assert time.monotonic() < deadline, engine("logs", container)
+        while not listens(f"{address}/health"):
+            assert time.monotonic() < deadline, "the server does not answer"
             time.sleep(0.5)
-        assert engine("exec", container, "id", "-u") == "10001"
-    finally:
-        engine("rm", "--force", "--time", "10", container)
+        assert inside("id", "-u") == "10001"
