@@ -95,6 +95,11 @@ def test_learn_wing_never_loads_gdal() -> None:
     assert loaded_by(", ".join(wing), "rasterio", "pystac_client", "stackstac") == []
 
 
+@pytest.mark.slow
+def test_the_command_line_starts_in_every_image() -> None:
+    assert loaded_by("croma.cli.main", "rasterio", "pystac_client", "stackstac", "torch", "ray", "mlflow") == []
+
+
 def test_model_needs_torch_and_numpy_alone() -> None:
     alone = modules("croma/model/*.py", "croma/objectives/*.py", "croma/batches/*.py")
     alone += ["croma.training.loop", "croma.training.step", "croma.training.schedule"]

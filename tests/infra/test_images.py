@@ -36,9 +36,15 @@ def environment(folder: Path, *packages: str) -> Path:
     return python
 
 
+def run(python: Path, *command: str) -> "subprocess.CompletedProcess[str]":
+    """What a program of an environment does with what is installed there, not with this tree."""
+    alone = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    words = [str(python.with_name(command[0])), *command[1:]]
+    return subprocess.run(words, capture_output=True, text=True, check=False, cwd=python.parent, env=alone)
+
+
 def loads(python: Path, module: str) -> bool:
-    command = [str(python), "-c", f"import {module}"]
-    return subprocess.run(command, capture_output=True, check=False, cwd=python.parent).returncode == 0
+    return run(python, "python", "-c", f"import {module}").returncode == 0
 
 
 @pytest.mark.stack
@@ -59,5 +65,5 @@ def test_an_image_is_one_wing(
     python = environment(tmp_path / "environment", f".[{extras(image)}]", *more)
     assert [module for module in entries if not loads(python, module)] == []
     assert [module for module in absent if loads(python, module)] == []
-    said = subprocess.run([str(python.with_name("croma")), "recipes"], capture_output=True, text=True, check=False)
+    said = run(python, "croma", "recipes")
     assert "demo" in said.stdout, said.stderr
