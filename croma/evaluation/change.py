@@ -55,7 +55,7 @@ def measure(bench: Bench, encoder: Encoder, modality: Modality, spec: Change) ->
     return at_shares(spec.shares, at)
 
 
-_HEAD = ("head", "learning_rates", "weight_decay", "epochs", "batch")
+_HEAD = ("head", "inverse_penalties", "learning_rates", "weight_decay", "epochs", "batch")
 
 
 def few_pairs(count: int, share: float) -> slice:

@@ -23,12 +23,13 @@ from croma.evaluation.bench import Bench, Outcome
 from croma.evaluation.embed import read_batches
 from croma.evaluation.encoders import Network
 from croma.evaluation.finetune import layer_rates, on_device
+from croma.evaluation.heads import make_head
 from croma.evaluation.labels import Labelled, few, sample
 from croma.evaluation.maps import IGNORED, blocks_of, confusion_by_block, label_images, numbered
 from croma.evaluation.metrics import from_confusion
 from croma.evaluation.modalities import patches
-from croma.evaluation.segmentation import at_shares, make_head, outcome_of
-from croma.evaluation.spec import FineTuneSegmentation, Segmentation
+from croma.evaluation.segmentation import at_shares, outcome_of
+from croma.evaluation.spec import FineTuneSegmentation, HeadKind
 from croma.sensors import Modality
 from croma.shards.classes import names_of
 from croma.shards.reader import read_chips
@@ -66,7 +67,7 @@ def _codes(bench: Bench) -> tuple[int, ...]:
 class Segmenter(nn.Module):
     """The network with a head from the patch encodings of one modality to the classes of pixels."""
 
-    def __init__(self, encoder: Network, modality: Modality, classes: int, head: Segmentation) -> None:
+    def __init__(self, encoder: Network, modality: Modality, classes: int, head: HeadKind) -> None:
         super().__init__()
         self.body = copy.deepcopy(encoder.model)
         self.modality = modality
@@ -114,8 +115,7 @@ class _Run:
         generator = torch.Generator().manual_seed(seed)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            head = Segmentation(head=self.spec.head)
-            model = Segmenter(self.encoder, self.modality, len(self.codes), head).to(device)
+            model = Segmenter(self.encoder, self.modality, len(self.codes), self.spec.head).to(device)
         optimiser = torch.optim.AdamW(layer_rates(model, rate, self.spec.layer_decay), weight_decay=0.05)
         chosen = few(task.fit, share)
         best = _Best(-1.0, np.zeros(0), 0, "")

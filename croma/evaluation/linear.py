@@ -50,7 +50,7 @@ def predict(problem: Problem, spec: Linear, seed: int) -> Prediction:  # noqa: A
 def fit_sweep(part: Part, classes: int, inverse_penalties: tuple[float, ...]) -> Fit:
     """The regressions of all penalties. Features should be standardised."""
     with _threads(part.features.numel() * classes * len(inverse_penalties)):
-        basis = _basis(part.features)
+        basis = principal_basis(part.features)
         problem = _Sweep(part, classes, basis, inverse_penalties)
         found = minimise(problem.objective, problem.curvature, problem.start)
     weights = found.reshape(-1, classes, basis.shape[1] + 1).mT  # (m, r + 1, C)
@@ -113,7 +113,7 @@ class _Sweep:
         return weights, (weights.flatten(0, 1) @ self.x.T).reshape(len(points), len(self.y), -1)
 
 
-def _basis(features: Tensor) -> Tensor:
+def principal_basis(features: Tensor) -> Tensor:
     """(d, r): principal components that vary at all. Dropping the others changes nothing: their weights would be 0."""
     values, vectors = torch.linalg.eigh((features.T @ features).double())
     kept = values > values.max().clamp(min=1e-12) * 1e-9

@@ -1,10 +1,11 @@
 """Segmentation by a light head on frozen patch encodings.
 
-`linear`: each patch's encoding says the class of all its pixels by one matrix. `decoder`: upsampling convolutions.
-The head's rate and epoch are chosen on the selection split by mIoU.
+`linear`: each patch's encoding says the class of all its pixels by one matrix, solved to its optimum. `decoder`:
+upsampling convolutions, trained. The matrix's penalty, the decoder's rate and epoch are chosen on the selection split
+by mIoU.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -13,6 +14,7 @@ from torch.nn.functional import cross_entropy
 
 from croma.evaluation.bench import Bench, Outcome
 from croma.evaluation.encoders import Encoder
+from croma.evaluation.heads import DecoderHead, LinearHead
 from croma.evaluation.labels import few, first, taken
 from croma.evaluation.maps import (
     IGNORED,
@@ -24,8 +26,9 @@ from croma.evaluation.maps import (
     segmentation_values,
 )
 from croma.evaluation.metrics import Floats, from_confusion
+from croma.evaluation.pixel_regression import regress_pixels
 from croma.evaluation.spec import Segmentation
-from croma.model.patches import unpatchify
+from croma.model.patches import patchify
 from croma.sensors import Modality
 
 
@@ -94,12 +97,28 @@ def outcome_of(bench: Bench, counts: Floats, n: int, note: str, classes: Sequenc
 
 
 def train_head(fit: Maps, select: Maps, classes: int, spec: Segmentation, seed: int) -> Head:
-    """The head, of all rates and epochs, with the highest mIoU on the selection split."""
+    """The head, of all penalties or of all rates and epochs, with the highest mIoU on the selection split."""
     flat = fit.tokens.flatten(0, 1)
     std = flat.std(0, correction=0)
     mean, gain = flat.mean(0), torch.where(std > 1e-9, 1 / std, 0.0)
-    heads = [_train(fit, select, classes, spec, rate, seed, mean, gain) for rate in spec.learning_rates]
-    return max(heads, key=lambda found: found[0])[1]
+    if spec.head == "linear":
+        heads = _solved(fit, classes, spec, mean, gain)
+        return max(heads, key=lambda head: _miou(head, select, classes))
+    trained = [_train(fit, select, classes, spec, rate, seed, mean, gain) for rate in spec.learning_rates]
+    return max(trained, key=lambda found: found[0])[1]
+
+
+def _solved(fit: Maps, classes: int, spec: Segmentation, mean: Tensor, gain: Tensor) -> Iterator[Head]:
+    patch = _patch(fit)
+    features = ((fit.tokens - mean) * gain).flatten(0, 1)
+    labels = patchify(fit.labels[:, None], patch).flatten(0, 1)
+    for inverse_penalty, found in zip(
+        spec.inverse_penalties, regress_pixels(features, labels, classes, spec.inverse_penalties), strict=True
+    ):
+        head = LinearHead(features.shape[1], classes, patch).requires_grad_(False)
+        head.linear.weight.copy_(found.weights.permute(2, 0, 1).flatten(0, 1))
+        head.linear.bias.copy_(found.intercepts.T.flatten())
+        yield Head(head, mean, gain, f"C={inverse_penalty:g}")
 
 
 def _train(
@@ -108,7 +127,7 @@ def _train(
     generator = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = make_head(spec, fit.tokens.shape[2], classes, fit.labels.shape[1] ** 2 // fit.tokens.shape[1])
+        model = DecoderHead(fit.tokens.shape[2], classes, _patch(fit))
     optimiser = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=spec.weight_decay)
     best, kept, chosen = -1.0, {name: value.clone() for name, value in model.state_dict().items()}, 0
     for epoch in range(1, spec.epochs + 1):
@@ -129,43 +148,7 @@ def _miou(head: Head, maps: Maps, classes: int) -> float:
     return float(from_confusion(counts)["miou"][0])
 
 
-class LinearHead(nn.Module):
-    """Each patch's pixels from its own encoding: (b, n, d) to (b, C, h, w), for any square number of patches."""
-
-    def __init__(self, dim: int, classes: int, patch: int) -> None:
-        super().__init__()
-        self.classes, self.patch = classes, patch
-        self.linear = nn.Linear(dim, classes * patch * patch)
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Logits (b, C, h, w)."""
-        side = round(tokens.shape[1] ** 0.5)
-        return unpatchify(self.linear(tokens), (side, side), self.patch)
-
-
-class DecoderHead(nn.Module):
-    """Upsampling by 2 with every convolution until pixels are reached."""
-
-    def __init__(self, dim: int, classes: int, patch: int) -> None:
-        super().__init__()
-        layers: list[nn.Module] = []
-        width = dim
-        for step in range(patch.bit_length() - 1):
-            narrow = max(128 >> step, 16)
-            layers += [nn.ConvTranspose2d(width, narrow, 2, 2), nn.GELU()]
-            layers += [nn.Conv2d(narrow, narrow, 3, padding=1), nn.GELU()]
-            width = narrow
-        self.layers = nn.Sequential(*layers, nn.Conv2d(width, classes, 1))
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Logits (b, C, h, w)."""
-        side = round(tokens.shape[1] ** 0.5)
-        image = torch.unflatten(tokens.transpose(1, 2), 2, (side, side))
-        found: Tensor = self.layers(image)
-        return found
-
-
-def make_head(spec: Segmentation, dim: int, classes: int, pixels: int) -> nn.Module:
-    """A head for patches of `pixels` pixels."""
-    patch = round(pixels**0.5)
-    return (LinearHead if spec.head == "linear" else DecoderHead)(dim, classes, patch)
+def _patch(maps: Maps) -> int:
+    """Pixels along a side of a patch."""
+    side = round(maps.tokens.shape[1] ** 0.5)
+    return maps.labels.shape[1] // side

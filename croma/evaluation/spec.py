@@ -3,7 +3,7 @@
 from collections import Counter
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from croma.chip import Split
 from croma.document import Document
@@ -15,6 +15,8 @@ from croma.sensors import MODALITIES, Modality
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 LabelShare = Annotated[float, Field(gt=0, le=1)]
+Ascending = Annotated[tuple[Positive, ...], Field(min_length=1), AfterValidator(lambda values: tuple(sorted(values)))]
+HeadKind = Literal["linear", "decoder"]
 ProtocolName = Annotated[str, Field(pattern=r"^[a-z0-9-]+$", max_length=40)]
 
 
@@ -83,12 +85,15 @@ class Retrieval(Document):
 
 
 class Segmentation(Document):
-    """Land cover pixel by pixel from frozen patch encodings; rate and epoch are chosen on the selection split."""
+    """Land cover pixel by pixel from frozen patch encodings, by a light head."""
 
     kind: Literal["segmentation"] = "segmentation"
     name: ProtocolName = "segmentation"
-    head: Literal["linear", "decoder"] = "linear"
-    """`linear`: one matrix from a patch's encoding to its pixels. `decoder`: upsampling convolutions over patches."""
+    head: HeadKind = "linear"
+    """`linear`: one matrix from a patch's encoding to its pixels, solved to its optimum. `decoder`: convolutions that
+    upsample patches, trained."""
+    inverse_penalties: Ascending = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
+    """Of the linear head: scikit-learn's C."""
     told: tuple[Annotated[int, Field(ge=1, le=255)], ...] = ()
     """Codes of classes that are told from the rest, as water is from land: [80] of WorldCover. Empty: every class."""
     shares: tuple[LabelShare, ...] = Field((1.0,), min_length=1)
@@ -97,6 +102,7 @@ class Segmentation(Document):
     chips: int = Field(500, ge=1)
     """At most this many of each split: patch encodings are large."""
     learning_rates: tuple[Positive, ...] = Field((1e-3, 3e-3), min_length=1)
+    """This and what follows: of the decoder."""
     weight_decay: float = Field(0.01, ge=0)
     epochs: int = Field(30, ge=1)
     batch: int = Field(16, ge=1)
@@ -121,7 +127,7 @@ class FineTuneSegmentation(Document):
 
     kind: Literal["finetune-segmentation"] = "finetune-segmentation"
     name: ProtocolName = "finetune-segmentation"
-    head: Literal["linear", "decoder"] = "decoder"
+    head: HeadKind = "decoder"
     """As of `segmentation`."""
     shares: tuple[LabelShare, ...] = Field((0.01, 0.1, 1.0), min_length=1)
     """Of the labelled chips of the fit split; at least one of every class."""
@@ -139,13 +145,16 @@ class Change(Document):
 
     kind: Literal["change"] = "change"
     name: ProtocolName = "change"
-    head: Literal["linear", "decoder"] = "linear"
+    head: HeadKind = "linear"
     """As of `segmentation`."""
+    inverse_penalties: Ascending = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
+    """Of the linear head: scikit-learn's C."""
     shares: tuple[LabelShare, ...] = Field((1.0,), min_length=1)
     """Of the pairs of the fit split."""
     pairs: int = Field(500, ge=1)
     """At most this many of each split: patch encodings are large."""
     learning_rates: tuple[Positive, ...] = Field((1e-3, 3e-3), min_length=1)
+    """This and what follows: of the decoder."""
     weight_decay: float = Field(0.01, ge=0)
     epochs: int = Field(30, ge=1)
     batch: int = Field(16, ge=1)

@@ -7,7 +7,8 @@ student reconstructs what was masked (reconstruction), finds the teacher's vecto
 Where this departs from NJU-LHRS/official-CMID at 6e1de74, and why:
 - cells are matched by where they truly lie; the published grid loses the offset of a crop;
 - the queue holds unit vectors from the start, and each key of the global batch once;
-- the head reconstructs as many channels as the input has;
+- the head reconstructs as many channels as the input has, in standard deviations as published: focal losses weigh
+  errors by their size, and of images in [0, 1] they would be a twentieth of what they are meant to be;
 - spectra are compared image by image, and there is no batch norm: no sample's loss depends on its neighbours;
 - teacher, queue, centre and temperature move together after the optimiser's step, from one global batch.
 """
@@ -167,10 +168,11 @@ class Cmid(nn.Module):
 
     def _reconstruction(self, tokens: Tensor, views: _Views) -> dict[str, Tensor]:
         prediction = unpatchify(self.reconstruct(tokens), self.spec.model.grid, self.spec.model.patch)
+        target = 4 * (views.images - 0.5)  # see `croma.batches.normalise`
         hidden = _enlarge(views.hidden, self.spec.mask_patch)[:, None]
         return {
-            "pixels": hidden_focal_l1(prediction, views.images, hidden),
-            "frequencies": hidden_frequency(prediction, views.images, hidden),
+            "pixels": hidden_focal_l1(prediction, target, hidden),
+            "frequencies": hidden_frequency(prediction, target, hidden),
         }
 
     def _local(self, student: Tensor, teacher: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:

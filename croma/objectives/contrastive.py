@@ -57,6 +57,12 @@ def cross_modal(left: Tensor, right: Tensor, log_scale: Tensor, through_keys: bo
         return (ahead + back) / 2
 
 
+def standardised(rows: Tensor) -> Tensor:
+    """Float32 rows (B, d) of the whole global batch with mean 0 and variance 1 in every column, as by a batch norm."""
+    with torch.autocast(rows.device.type, enabled=False):
+        return functional.batch_norm(rows.float(), None, None, training=True)
+
+
 def nt_xent(left: Tensor, right: Tensor, log_scale: Tensor) -> Tensor:
     """NT-Xent (Chen et al. 2020): each of the 2B rows finds its counterpart among all others, its own side's included.
 

@@ -4,6 +4,11 @@ With `positives` "sensors" the two looks are the radar and the optical image of 
 its own: the sensor is the augmentation (Jain, Wilson, Gulshan 2022, arXiv 2209.02329). With "views" they are two
 strongly augmented crops of one sensor's image: the baseline of that paper (SimCLR, Chen et al. 2020). The paper
 publishes the idea and no recipe; encoders, head, temperature and augmentation are ours.
+
+With all rows as negatives, each side is standardised over the global batch before rows are compared, as by the batch
+norm that ends SimCLR's head. Without it the sensors stay apart: what all rows of a sensor have in common makes its own
+rows look alike, and radar never comes near its optical image. The statistics are those of the global batch, whatever
+the number of workers and micro-batches.
 """
 
 import torch
@@ -12,25 +17,25 @@ from torch.nn import functional
 
 from croma.batches.batch import Batch
 from croma.model.towers import Towers, pick
-from croma.objectives.contrastive import cross_modal, initial_log_scale, nt_xent
+from croma.objectives.contrastive import cross_modal, initial_log_scale, nt_xent, standardised
 from croma.objectives.objective import Features, Local
 from croma.objectives.spec import DualEncoderSpec
 from croma.objectives.views import change_bands, draw_window, look
 
 
 class Head(nn.Module):
-    """SimCLR's projection, to unit length; layer norm where SimCLR has batch norm, so that samples stay apart."""
+    """SimCLR's projection; its inner norm is a layer norm, so that samples stay apart until their batch is whole."""
 
-    def __init__(self, features: int, dim: int) -> None:
+    def __init__(self, features: int, dim: int, bias: bool) -> None:
         super().__init__()
         self.hidden = nn.Linear(features, features)
         self.norm = nn.LayerNorm(features)
-        self.out = nn.Linear(features, dim)
+        self.out = nn.Linear(features, dim, bias=bias)
 
     def forward(self, vectors: Tensor) -> Tensor:
         """(b, D) to float32 (b, d)."""
-        out = self.out(torch.relu(self.norm(self.hidden(vectors))))
-        return functional.normalize(out.float(), dim=1)
+        out: Tensor = self.out(torch.relu(self.norm(self.hidden(vectors))))
+        return out.float()
 
 
 class DualEncoder(nn.Module):
@@ -40,7 +45,9 @@ class DualEncoder(nn.Module):
         super().__init__()
         self.spec = spec
         self.model = Towers(spec.model)
-        self.heads = nn.ModuleDict({name: Head(spec.model.features, spec.projection) for name in spec.model.towers})
+        bias = spec.negatives != "all"  # standardising would take it away again
+        heads = {name: Head(spec.model.features, spec.projection, bias) for name in spec.model.towers}
+        self.heads = nn.ModuleDict(heads)
         self.weights = {"contrast": 1.0}
         log_scale = initial_log_scale(spec.temperature)
         if spec.learn_temperature:
@@ -49,7 +56,7 @@ class DualEncoder(nn.Module):
             self.register_buffer("log_scale", log_scale)
 
     def features(self, batch: Batch) -> Features:
-        """Unit vectors of the two looks, float32 (b, d) each."""
+        """Projections of the two looks, float32 (b, d) each, of any length."""
         return {side: self._embed(name, image) for side, (name, image) in self._looks(batch).items()}
 
     def forward(self, batch: Batch) -> Local:
@@ -58,9 +65,10 @@ class DualEncoder(nn.Module):
 
     def coupled(self, features: Features) -> dict[str, Tensor]:
         """NT-Xent of the global batch."""
-        left, right = features["left"], features["right"]
         if self.spec.negatives == "all":
+            left, right = (functional.normalize(standardised(features[side]), dim=1) for side in ("left", "right"))
             return {"contrast": nt_xent(left, right, self.log_scale)}
+        left, right = (functional.normalize(features[side], dim=1) for side in ("left", "right"))
         return {"contrast": cross_modal(left, right, self.log_scale, through_keys=True)}
 
     def update(self, step: int, steps: int) -> None:

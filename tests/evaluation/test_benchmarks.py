@@ -84,14 +84,15 @@ def test_several_labels(weights: Path, tmp_path: Path) -> None:
 def test_masks_with_few_labels_frozen_and_fine_tuned(weights: Path, tmp_path: Path) -> None:
     folder = layouts.sen1floods11(tmp_path / "files", per_split=4, size=96)
     ref = import_benchmark("sen1floods11", folder, str(tmp_path / "d"), name="floods", size=48)
-    few = {"shares": [0.1, 1.0], "epochs": 20, "learning_rates": [0.03], "batch": 4}
+    few = {"shares": [0.1, 1.0]}
+    short = {"epochs": 2, "learning_rates": [0.03], "batch": 4}
     card = judged(
         tmp_path,
         weights,
         ref,
         target={"kind": "pixels"},
         modalities=["radar", "joint"],
-        protocols=[{"kind": "segmentation", **few}, {"kind": "finetune-segmentation", **few, "epochs": 2}],
+        protocols=[{"kind": "segmentation", **few}, {"kind": "finetune-segmentation", **few, **short}],
     )
     assert card.classes == ("dry", "water")
     assert card.chips == {"train": 16, "val": 16, "test": 16}
@@ -106,7 +107,7 @@ def test_masks_with_few_labels_frozen_and_fine_tuned(weights: Path, tmp_path: Pa
 
 def test_changes_between_dates(weights: Path, tmp_path: Path) -> None:
     ref = import_benchmark("oscd", layouts.oscd(tmp_path / "files", size=96), str(tmp_path / "d"), name="oscd", size=48)
-    change = {"kind": "change", "epochs": 20, "learning_rates": [0.03]}
+    change = {"kind": "change"}
     with pytest.raises(InputError, match="take the target `pixels`"):
         judged(tmp_path, weights, ref, protocols=[change])
     card = judged(tmp_path, weights, ref, protocols=[change], target={"kind": "pixels"})

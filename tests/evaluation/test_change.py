@@ -17,7 +17,7 @@ from croma.evaluation.spec import Change, EvalSpec
 from croma.shards.dataset import Dataset, open_dataset
 from tests.evaluation.world import CONSTANTS, LOOKS, SIZE, labelled_chip, make_dataset
 
-FAST = Change(epochs=25, learning_rates=(3e-2,), batch=8)
+FAST = Change(inverse_penalties=(0.1, 10.0))
 SPEC = EvalSpec(protocols=(FAST,), target={"kind": "pixels"}, bootstrap={"draws": 50, "block_km": 1.0})
 
 
@@ -105,10 +105,10 @@ def test_pairs_are_consecutive_dates_of_a_place(changes: Dataset) -> None:
 
 
 def test_few_pairs_lie_within_more_and_share_their_names(changes: Dataset, tmp_path: Path) -> None:
-    spec = FAST.model_copy(update={"shares": (0.1, 1.0), "epochs": 3})
+    spec = FAST.model_copy(update={"shares": (0.1, 1.0)})
     found = measure(bench_of(changes, tmp_path), BandStatistics(CONSTANTS, SIZE, 8), "optical", spec)
     assert {"miou-at-10", "change-f1-at-10", "change-f1-at-100"} <= set(found.values)
-    assert found.note.startswith("10 %: rate=0.03 epoch=")
+    assert found.note.startswith("10 %: C=")
 
 
 def test_places_with_one_date_are_counted_and_a_split_of_them_is_refused(changes: Dataset, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from croma.evaluation.spec import EvalSpec, Extrapolation, Segmentation
 from croma.shards.dataset import Dataset, open_dataset
 from tests.evaluation.world import CONSTANTS, SIZE, SPEC, labelled_chip, make_dataset
 
-HEAD = Segmentation(epochs=10, learning_rates=(3e-2,), batch=8)
+HEAD = Segmentation(inverse_penalties=(0.1, 10.0))
 
 
 @pytest.fixture(scope="module")

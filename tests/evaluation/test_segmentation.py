@@ -20,7 +20,7 @@ from croma.shards.dataset import Dataset, open_dataset
 from croma.shards.ref import DatasetRef
 from tests.evaluation.world import CONSTANTS, SIZE, labelled_chip, make_dataset, three_classes
 
-FAST = Segmentation(epochs=25, learning_rates=(3e-2,), batch=8)
+FAST = Segmentation(epochs=25, learning_rates=(3e-2,), batch=8, inverse_penalties=(0.1, 10.0))
 
 
 def maps(n: int, seed: int, knows: bool) -> Maps:

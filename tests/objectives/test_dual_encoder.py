@@ -25,6 +25,8 @@ def seeded(spec: DualEncoderSpec) -> DualEncoder:
 
 
 class TestSensors(ObjectiveContract):
+    # The rows have six times as much in common as they differ by; taking it away leaves six times the rounding.
+    tolerance = 3e-5
     test_draws_follow_the_keys = None  # nothing is drawn: the sensors are the augmentation
 
     @classmethod
@@ -59,9 +61,21 @@ def test_all_negatives_equal_the_double_loop() -> None:
 def test_cross_modal_is_the_contrast_of_croma() -> None:
     objective, batch = seeded(replace(SENSORS, negatives="cross_modal")), ObjectiveContract.batch()
     features = objective.features(batch)
-    expected = cross_modal(features["left"], features["right"], objective.log_scale, through_keys=True)
+    left, right = (torch.nn.functional.normalize(features[side], dim=1) for side in ("left", "right"))
+    expected = cross_modal(left, right, objective.log_scale, through_keys=True)
     assert torch.equal(objective.coupled(features)["contrast"], expected)
-    assert torch.equal(expected, cross_modal(features["left"], features["right"], objective.log_scale, False))
+    assert torch.equal(expected, cross_modal(left, right, objective.log_scale, False))
+
+
+def test_what_all_rows_of_a_sensor_share_does_not_keep_the_sensors_apart() -> None:
+    objective, batch = seeded(SENSORS), ObjectiveContract.batch()
+    features = objective.features(batch)
+    apart = {"left": features["left"] + 100, "right": features["right"] * 3 - 100}
+    expected = objective.coupled(features)["contrast"]
+    torch.testing.assert_close(objective.coupled(apart)["contrast"], expected, rtol=1e-3, atol=0)
+    norm = torch.nn.BatchNorm1d(16, affine=False)
+    left, right = (torch.nn.functional.normalize(norm(features[side]), dim=1) for side in ("left", "right"))
+    torch.testing.assert_close(nt_xent(left, right, objective.log_scale), expected)
 
 
 def test_keeps_one_encoder_for_each_sensor() -> None:
