@@ -13,7 +13,7 @@ import pytest
 from infra.local.stack.process import listens
 from tests.conftest import REPOSITORY, free_port
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
 
 BASE = "localhost/debian:bookworm"
 AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")

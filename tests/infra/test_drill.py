@@ -15,7 +15,7 @@ from ray.util.state import list_tasks
 
 from croma import ray_access, storage
 from croma.training.spec import TrainResult
-from infra.local.stack import demo, parts
+from infra.local.stack import demo, parts, photos
 from infra.local.stack.site import StackSite
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(3600)]
@@ -85,6 +85,11 @@ def calm(site: StackSite, tmp_path_factory: pytest.TempPathFactory) -> str:
     """A run that nobody disturbs."""
     go(site, recipe(tmp_path_factory.mktemp("calm"), "calm"), lambda states: None)
     return "calm"
+
+
+def test_pages_show_the_run(site: StackSite, calm: str, tmp_path: Path) -> None:
+    pictures = photos.photograph(site, tmp_path, calm)
+    assert {picture.name.partition("-")[0] for picture in pictures} == {"prefect", "mlflow", "ray"}
 
 
 def test_servers_ask_who_is_there(site: StackSite) -> None:

@@ -47,7 +47,7 @@ def loads(python: Path, module: str) -> bool:
     return run(python, "python", "-c", f"import {module}").returncode == 0
 
 
-@pytest.mark.stack
+@pytest.mark.long
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
     ("image", "more", "entries", "absent"),
