@@ -150,4 +150,5 @@ def _miou(head: Head, maps: Maps, classes: int) -> float:
 
 def _patch(maps: Maps) -> int:
     """Pixels along a side of a patch."""
-    return int(maps.labels.shape[1]) // round(maps.tokens.shape[1] ** 0.5)
+    side: int = round(maps.tokens.shape[1] ** 0.5)
+    return maps.labels.shape[1] // side
