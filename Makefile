@@ -14,7 +14,7 @@ export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export DO_NOT_TRACK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench-build bench-eval bench-load bench-train serve lock clean
+.PHONY: help setup demo test test-long check stack bench-build bench-eval bench-load bench-train serve lock clean
 
 help:  ## list these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -28,11 +28,12 @@ serve: $(VENV)/.user  ## Prefect and MLflow in the browser, over what the demo l
 	$(BIN)/croma serve
 
 test: check  ## everything that CI runs
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile -m "not slow and not stack and not network" --durations=10
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile -m "slow and not stack and not network" --durations=10
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile -m "not slow and not stack and not long and not network" --durations=10
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile -m "slow and not stack and not long and not network" --durations=10
+	$(BIN)/python -m pytest -m "stack" --durations=10
 
-test-stack: $(VENV)/.dev  ## images, and fault drills on the whole stack (tens of minutes; apt packages as root)
-	$(BIN)/python -m pytest -m "stack and not network" --durations=10
+test-long: $(VENV)/.dev  ## images, clusters whose nodes die, a whole comparison (tens of minutes; apt packages as root)
+	$(BIN)/python -m pytest -m "long and not network" --durations=10
 
 check: $(VENV)/.dev  ## lint, types, floors
 	$(BIN)/ruff check .

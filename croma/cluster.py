@@ -17,6 +17,7 @@ from ray.dashboard.modules.job.common import JobStatus
 from ray.dashboard.modules.job.sdk import JobSubmissionClient
 from ray.exceptions import AuthenticationError
 
+from croma import ray_access
 from croma.errors import ContractError, InputError, TransientError
 
 log = logging.getLogger(__name__)
@@ -75,11 +76,12 @@ def stop_jobs(address: str, notes: Mapping[str, str]) -> list[str]:
 
 
 def _client(address: str) -> JobSubmissionClient:
+    ray_access.read_environment()
     try:
         client = JobSubmissionClient(address)
         client.get_version()
     except AuthenticationError as error:
-        raise InputError(f"Ray cluster {address}: refused us; set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN") from error
+        raise ray_access.refused(address) from error
     except (ConnectionError, RuntimeError) as error:
         raise TransientError(f"Ray cluster {address}: does not answer ({error})") from error
     return client

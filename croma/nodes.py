@@ -6,18 +6,16 @@ Ray's token comes from RAY_AUTH_TOKEN.
 """
 
 import logging
-import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeVar
 
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-
 import ray
 from ray.exceptions import AuthenticationError, RayError, RayTaskError
 
-from croma.errors import CromaError, InputError, TransientError
+from croma import ray_access
+from croma.errors import CromaError, TransientError
 
 log = logging.getLogger(__name__)
 
@@ -96,10 +94,11 @@ def join(address: str) -> Iterator[None]:
 
 
 def _init(address: str) -> None:
+    ray_access.read_environment()
     try:
         ray.init(address, configure_logging=False, log_to_driver=False)
     except AuthenticationError as error:
-        raise InputError(f"Ray cluster {address}: refused us; set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN") from error
+        raise ray_access.refused(address) from error
     except Exception as error:  # Ray raises plain Exception where it is slow to answer
         raise TransientError(f"Ray cluster {address}: cannot be joined ({error})") from error
 

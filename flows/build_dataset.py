@@ -20,11 +20,12 @@ from croma.logs import about
 from croma.provenance import code_version
 from croma.shards.dataset import read_cards
 from croma.shards.ref import DatasetRef
-from flows import metrics, reports
+from flows import logs, metrics, reports
 from flows.policy import TRANSIENT
 from flows.site import Site
 
 log = logging.getLogger(__name__)
+logs.speak()
 
 TASKS = 100
 """At most this many fill tasks a run: the Prefect server records tens to hundreds of them well, not thousands."""

@@ -5,9 +5,11 @@ from prefect import flow, task
 from croma.evaluation.scores import Scorecard
 from croma.evaluation.spec import EvalSpec
 from croma.shards.ref import DatasetRef
-from flows import reports
+from flows import logs, reports
 from flows.policy import TRANSIENT
 from flows.site import Site
+
+logs.speak()
 
 
 @flow(name="evaluate", validate_parameters=True)

@@ -1,17 +1,11 @@
-"""How tasks behave when something fails (what may pass is tried again, all else stops at once), and what flows tell."""
+"""How tasks behave when something fails: what may pass is tried again, all else stops at once."""
 
-import logging
 from typing import Any, TypedDict
 
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import Task
 
 from croma.errors import TransientError
-
-# On a worker nobody else says it: what flows tell from INFO on reaches the console, and with
-# PREFECT_LOGGING_EXTRA_LOGGERS=croma,flows the run's page too.
-for _name in ("croma", "flows"):
-    logging.getLogger(_name).setLevel(logging.INFO)
 
 
 class Retries(TypedDict):

@@ -7,9 +7,11 @@ from prefect import flow, get_run_logger, runtime, task
 from croma.shards.dataset import open_dataset
 from croma.shards.ref import DatasetRef
 from croma.training.spec import TrainResult, TrainSpec
-from flows import reports
+from flows import logs, reports
 from flows.policy import TRANSIENT
 from flows.site import Site
+
+logs.speak()
 
 if TYPE_CHECKING:
     from croma.training.job import TrainRequest

@@ -11,9 +11,11 @@ from croma.recipes.recipe import Recipe
 from croma.shards.dataset import open_dataset
 from croma.shards.reader import verify
 from croma.shards.ref import DatasetRef
-from flows import reports
+from flows import logs, reports
 from flows.policy import TRANSIENT
 from flows.site import Site
+
+logs.speak()
 
 
 @flow(name="nightly-increment", validate_parameters=True)

@@ -24,7 +24,7 @@ os.environ.update(DO_NOT_TRACK="1", MLFLOW_DISABLE_TELEMETRY="true", RAY_USAGE_S
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Files whose every test is left out are not imported: Prefect's test tools alone take ten seconds."""
-    left_out = [mark for mark in ("slow", "stack") if f"not {mark}" in config.option.markexpr]
+    left_out = [mark for mark in ("slow", "stack", "long") if f"not {mark}" in config.option.markexpr]
     if not left_out or collection_path.suffix != ".py":
         return None
     words = rf"^pytestmark = \[?pytest\.mark\.({'|'.join(left_out)})\b"

@@ -9,11 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from croma import storage
-from croma.building.describe import Description
-from croma.building.estimate import Estimate
-from croma.building.prepare import Survey
 from croma.building.prices import Prices
-from croma.building.vacuum import Waste
 from croma.chip import SPLITS
 from croma.evaluation.scores import Margin, Score, Scorecard
 from croma.recipes.comparison import Compared
@@ -25,6 +21,11 @@ from croma.training.sweep import SweepResult
 from flows.site import Site
 
 if TYPE_CHECKING:
+    # They load GDAL, which an image that learns has not.
+    from croma.building.describe import Description
+    from croma.building.estimate import Estimate
+    from croma.building.prepare import Survey
+    from croma.building.vacuum import Waste
     from flows.end_to_end import Outcome
 
 console = Console(stderr=True, highlight=False)
@@ -105,7 +106,7 @@ def versions(uri: str) -> None:
     table(rows, "version", "committed (UTC)", "added", "chips", "report", "made by")
 
 
-def description(described: Description) -> None:
+def description(described: "Description") -> None:
     """Print what the checks of a version say, and where its report and metadata are."""
     table([(check.name, check.verdict, check.found) for check in described.checks], "check", "verdict", "found")
     facts([("report", described.report), ("metadata", described.folder)])
@@ -146,7 +147,7 @@ def _gap(part: object) -> str:
     return f"{pc.quantile(gaps, 0.5)[0].as_py():.1f} h" if len(gaps) else "-"
 
 
-def waste(found: Sequence[Waste], removed: bool) -> None:
+def waste(found: Sequence["Waste"], removed: bool) -> None:
     """Print what no version needs, by kind, with the largest of each."""
     if not found:
         out.print("nothing removed: every file is needed, or too young to tell")
@@ -164,7 +165,7 @@ def waste(found: Sequence[Waste], removed: bool) -> None:
     out.print(f"removed {total}" if removed else f"{total} could go; nothing is removed without --yes")
 
 
-def plan(survey: Survey, prices: Prices) -> None:
+def plan(survey: "Survey", prices: Prices) -> None:
     """Print what a build would make, and what it would take."""
     estimate = survey.estimate
     facts(
@@ -190,7 +191,7 @@ def plan(survey: Survey, prices: Prices) -> None:
         table(rows, "left out", "because", "count", "for example")
 
 
-def _costs(estimate: Estimate, prices: Prices) -> Iterable[tuple[str, str]]:
+def _costs(estimate: "Estimate", prices: Prices) -> Iterable[tuple[str, str]]:
     if prices.read_gb or prices.requests_million:
         yield "cost of reading", f"{estimate.cost(prices):,.2f} {prices.currency}"
     if prices.stored_gb_month:

@@ -45,7 +45,7 @@ def regress_pixels(
     basis = principal_basis(features)
     x = torch.cat([features @ basis, torch.ones(len(features), 1)], dim=1)
     lot = max(1, _LARGE // (classes * len(x)))
-    lots = [_Lot(x, part, classes) for part in labels.T.split(lot)]
+    lots = [_Lot(x, part, classes) for part in torch.split(labels.T, lot)]
     for inverse_penalty in inverse_penalties:
         solved = torch.cat([each.solve(inverse_penalty) for each in lots])  # (q, C, r + 1)
         yield Regressions(basis @ solved[:, :, :-1].mT, solved[:, :, -1])
@@ -65,7 +65,7 @@ class _Lot:
         """(k, C, r + 1), found from where the last call ended."""
         self.penalty[:, :, :-1] = 1 / (inverse_penalty * self.count)
         self.points = minimise(self.objective, self.curvature, self.points, tolerance=_TOLERANCE)
-        return self.points.unflatten(1, (self.classes, -1))
+        return torch.unflatten(self.points, 1, (self.classes, -1))
 
     def objective(self, points: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor]:
         """Values (k,) and gradients (k, C·(r + 1)) of the regressions numbered `chosen`."""
@@ -87,6 +87,6 @@ class _Lot:
 
     def _at(self, points: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Weights (k, C, r + 1), logits (k, C, n), and 1 where a pixel has a label, (k, 1, n)."""
-        weights = points.unflatten(1, (self.classes, -1))
-        logits = (weights.flatten(0, 1) @ self.x.T).unflatten(0, (-1, self.classes))
+        weights = torch.unflatten(points, 1, (self.classes, -1))
+        logits = torch.unflatten(weights.flatten(0, 1) @ self.x.T, 0, (-1, self.classes))
         return weights, logits, (self.labels[chosen] >= 0)[:, None].float()

@@ -150,5 +150,5 @@ def _miou(head: Head, maps: Maps, classes: int) -> float:
 
 def _patch(maps: Maps) -> int:
     """Pixels along a side of a patch."""
-    side = round(maps.tokens.shape[1] ** 0.5)
+    side: int = round(maps.tokens.shape[1] ** 0.5)
     return maps.labels.shape[1] // side

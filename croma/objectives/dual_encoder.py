@@ -11,6 +11,8 @@ rows look alike, and radar never comes near its optical image. The statistics ar
 the number of workers and micro-batches.
 """
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -46,8 +48,8 @@ class DualEncoder(nn.Module):
         self.spec = spec
         self.model = Towers(spec.model)
         bias = spec.negatives != "all"  # standardising would take it away again
-        heads = {name: Head(spec.model.features, spec.projection, bias) for name in spec.model.towers}
-        self.heads = nn.ModuleDict(heads)
+        head = partial(Head, spec.model.features, spec.projection, bias)
+        self.heads = nn.ModuleDict({name: head() for name in spec.model.towers})
         self.weights = {"contrast": 1.0}
         log_scale = initial_log_scale(spec.temperature)
         if spec.learn_temperature:

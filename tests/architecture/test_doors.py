@@ -25,7 +25,7 @@ DOORS = {
     "mlflow": {"croma/tracking"},
     "ray": {
         *("croma/training/ray_job.py", "croma/training/ray_worker.py", "croma/training/ray_metrics.py"),
-        *("croma/cluster.py", "croma/nodes.py"),
+        *("croma/cluster.py", "croma/nodes.py", "croma/ray_access.py"),
     },
     "sklearn": {"croma/evaluation"},
     "typer": {"croma/cli"},
@@ -93,6 +93,11 @@ def test_learn_wing_never_loads_gdal() -> None:
     wing = modules("croma/batches/*.py", "croma/model/*.py", "croma/objectives/*.py", "croma/training/*.py")
     wing += modules("croma/evaluation/*.py")
     assert loaded_by(", ".join(wing), "rasterio", "pystac_client", "stackstac") == []
+
+
+@pytest.mark.slow
+def test_the_command_line_starts_in_every_image() -> None:
+    assert loaded_by("croma.cli.main", "rasterio", "pystac_client", "stackstac", "torch", "ray", "mlflow") == []
 
 
 def test_model_needs_torch_and_numpy_alone() -> None:

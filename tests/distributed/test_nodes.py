@@ -13,7 +13,7 @@ from ray.cluster_utils import Cluster
 from tests.distributed.driver import STEPS, pretrain
 from tests.distributed.runs import assert_same_weights, curve, saved, wait_for
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
 KILLED = random.randrange(1, 4) * 20
 """The checkpoint after which a node is lost."""

@@ -28,7 +28,7 @@ from croma.training.spec import TrainResult
 from tests.distributed.driver import STEPS, pretrain
 from tests.distributed.runs import assert_same_weights, curve, saved, wait_for
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 
 PRETRAINING = {"croma.kind": "pretraining"}
 REPOSITORY = Path(__file__).parents[2]

@@ -161,7 +161,7 @@ def test_every_objective_goes_on_with_other_workers(dataset: str, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("objective", "micro_batch"), [("croma", 2), pytest.param("dual-encoder", None, marks=pytest.mark.stack)]
+    ("objective", "micro_batch"), [("croma", 2), pytest.param("dual-encoder", None, marks=pytest.mark.long)]
 )
 def test_a_sharded_network_learns_the_same(
     dataset: str, alone: Group, tmp_path: Path, objective: str, micro_batch: int | None

@@ -11,7 +11,7 @@ from croma.tracking.tracker import local_tracker
 from tests.end_to_end.conftest import Run
 from tests.evaluation.world import make_dataset, three_classes
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 
 
 def test_methods_within_equal_budgets(croma: Run, tmp_path: Path) -> None:

@@ -94,7 +94,7 @@ def damage(path: Path) -> None:
     path.write_bytes(bytes(data))
 
 
-@pytest.mark.stack  # tests/faults kills the same build 20 times in the time that this takes
+@pytest.mark.long  # tests/faults kills the same build 20 times in the time that this takes
 def test_killed_build_ends_like_one_that_was_not(stac: str, tmp_path: Path) -> None:
     calm, killed = tmp_path / "calm", tmp_path / "killed"
     for home in (calm, killed):

@@ -68,7 +68,7 @@ def test_nodes_write_what_threads_write(cluster: Cluster, world: Path, calm: Dat
     assert built.rows.equals(calm.rows)
 
 
-@pytest.mark.stack
+@pytest.mark.long
 def test_the_shards_of_a_node_that_dies_are_filled_by_others(cluster: Cluster, world: Path, tmp_path: Path) -> None:
     with serve_files(world) as files, careless(items(world, files.address)) as catalog:
         expected = build(spec(), catalog.address, str(tmp_path / "calm"))
@@ -108,7 +108,7 @@ def outside() -> Iterator[str]:
     process.wait(30)
 
 
-@pytest.mark.stack
+@pytest.mark.long
 def test_a_flow_that_is_stopped_stops_its_nodes_and_goes_on_later(outside: str, world: Path, tmp_path: Path) -> None:
     home = tmp_path / "home"
     uri = str(home / "storage" / "datasets" / "speck")

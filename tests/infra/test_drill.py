@@ -2,17 +2,20 @@
 
 import json
 import re
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
+from ray.util.state import list_tasks
 
-from croma import storage
+from croma import ray_access, storage
 from croma.training.spec import TrainResult
-from infra.local.stack import demo, parts
+from infra.local.stack import demo, parts, photos
 from infra.local.stack.site import StackSite
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(3600)]
@@ -21,9 +24,10 @@ STEPS = 120
 
 
 def recipe(folder: Path, name: str) -> str:
-    """The tiny recipe under another name, with enough steps to be disturbed."""
+    """The tiny recipe under another name, with enough shards and steps to be disturbed."""
     content = yaml.safe_load(RECIPE.read_text())
     content["name"] = content["dataset"]["name"] = name
+    content["dataset"]["chips_per_shard"] = 4
     content["pretrain"] |= {"steps": STEPS, "resources": {"workers": 2, "checkpoint_every": 10, "look_every": STEPS}}
     path = folder / f"{name}.yaml"
     path.write_text(yaml.safe_dump(content))
@@ -57,11 +61,35 @@ def resumed(site: StackSite, name: str) -> list[int]:
     return [int(match.group(1)) for match in said if match]
 
 
+def fills(site: StackSite, node: str) -> bool:
+    """Whether a Ray node fills a shard now: Ray calls a process after what runs in it."""
+    found = parts.part(site, node).find()
+    for process in found.children(recursive=True) if found else []:
+        try:
+            if process.cmdline()[:1] == ["ray::fill_planned"]:
+                return True
+        except psutil.Error:  # it ended while we looked
+            continue
+    return False
+
+
+def lost_shards(site: StackSite) -> int:
+    """How many shards a node was filling when it died, as Ray has it."""
+    ray_access.read_environment()
+    only = [("name", "=", "fill_planned"), ("error_type", "=", "NODE_DIED")]
+    return len(list_tasks(address=site.address("ray-dashboard"), filters=only, limit=1000, detail=True))
+
+
 @pytest.fixture(scope="module")
 def calm(site: StackSite, tmp_path_factory: pytest.TempPathFactory) -> str:
     """A run that nobody disturbs."""
     go(site, recipe(tmp_path_factory.mktemp("calm"), "calm"), lambda states: None)
     return "calm"
+
+
+def test_pages_show_the_run(site: StackSite, calm: str, tmp_path: Path) -> None:
+    pictures = photos.photograph(site, tmp_path, calm)
+    assert {picture.name.partition("-")[0] for picture in pictures} == {"prefect", "mlflow", "ray"}
 
 
 def test_servers_ask_who_is_there(site: StackSite) -> None:
@@ -84,22 +112,33 @@ def test_what_breaks_changes_nothing(site: StackSite, calm: str, tmp_path: Path)
             done.append(what)
             act()
 
+    node = parts.part(site, "ray-worker")
+
+    def lose_node_that_fills() -> None:
+        deadline = time.monotonic() + 120
+        while not fills(site, node.name):
+            assert time.monotonic() < deadline, "the node fills no shard"
+            time.sleep(0.02)
+        node.kill()
+
     def lose_node() -> None:
-        node = parts.part(site, "ray-worker")
         node.kill()
         node.start()
 
     def disturb(states: dict[str, str]) -> None:
         if states.get("build-dataset") == "Running":
+            once("lose a node during the build", lose_node_that_fills)
             once("restart the bucket", lambda: parts.restart(site, "s3"))
             once("restart the databases", lambda: parts.restart(site, "postgres"))
-            once("lose a node during the build", lose_node)
+            once("have the node again", node.start)
         if states.get("pretrain") == "Running" and checkpoints("drill"):
             once("lose a node during training", lose_node)
             once("restart the tracker", lambda: parts.restart(site, "mlflow"))
 
+    assert lost_shards(site) == 0
     go(site, recipe(tmp_path, "drill"), disturb)
-    assert len(done) == 5, done
+    assert len(done) == 6, done
+    assert lost_shards(site) > 0
     undisturbed, disturbed = demo.dataset_hashes(site, calm), demo.dataset_hashes(site, "drill")
     assert sorted(undisturbed.values()) == sorted(disturbed.values())
     assert result("drill").trained.step == STEPS

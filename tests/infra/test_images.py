@@ -36,25 +36,34 @@ def environment(folder: Path, *packages: str) -> Path:
     return python
 
 
+def run(python: Path, *command: str) -> "subprocess.CompletedProcess[str]":
+    """What a program of an environment does with what is installed there, not with this tree."""
+    alone = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    words = [str(python.with_name(command[0])), *command[1:]]
+    return subprocess.run(words, capture_output=True, text=True, check=False, cwd=python.parent, env=alone)
+
+
 def loads(python: Path, module: str) -> bool:
-    command = [str(python), "-c", f"import {module}"]
-    return subprocess.run(command, capture_output=True, check=False, cwd=python.parent).returncode == 0
+    return run(python, "python", "-c", f"import {module}").returncode == 0
 
 
-@pytest.mark.stack
+@pytest.mark.long
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
-    ("image", "first", "entries", "absent"),
+    ("image", "more", "entries", "absent"),
     [
         ("build", (), BUILD_ENTRIES, ("torch", "ray", "mlflow")),
+        # With --build-arg RAY=1: the nodes that fill shards.
+        ("build", (".[ray]",), (*BUILD_ENTRIES, "croma.nodes"), ("torch", "mlflow")),
         ("train", ("torch==2.13.0",), TRAIN_ENTRIES, ("rasterio", "pystac_client", "stackstac")),
     ],
+    ids=["build", "fill", "train"],
 )
 def test_an_image_is_one_wing(
-    tmp_path: Path, image: str, first: tuple[str, ...], entries: tuple[str, ...], absent: tuple[str, ...]
+    tmp_path: Path, image: str, more: tuple[str, ...], entries: tuple[str, ...], absent: tuple[str, ...]
 ) -> None:
-    python = environment(tmp_path / "environment", *first, f".[{extras(image)}]")
+    python = environment(tmp_path / "environment", f".[{extras(image)}]", *more)
     assert [module for module in entries if not loads(python, module)] == []
     assert [module for module in absent if loads(python, module)] == []
-    said = subprocess.run([str(python.with_name("croma")), "recipes"], capture_output=True, text=True, check=False)
+    said = run(python, "croma", "recipes")
     assert "demo" in said.stdout, said.stderr

@@ -20,13 +20,12 @@ def main() -> int:
     """The exit code."""
     parser = argparse.ArgumentParser(prog="python -m tools.check_infra", description=__doc__)
     parser.add_argument("--root", type=Path, default=REPOSITORY, help="another tree than this repository")
-    parser.add_argument("--crds", type=Path, help="definitions of KubeRay to check against, as kubectl prints them")
     given = parser.parse_args()
     checks: dict[str, Callable[[Path], list[str]]] = {
         "yaml": yaml_style.check,
         "images": dockerfiles.check,
         "compose": compose.check,
-        "manifests": lambda root: manifests.check(root, given.crds),
+        "manifests": manifests.check,
         "ray up": ray_up.check,
         "terraform": terraform.check,
         "dashboard": dashboard.check,

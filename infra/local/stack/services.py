@@ -117,6 +117,8 @@ def _worker(site: StackSite, name: str, pool: str) -> Process:
     return Process(
         name=name,
         command=(
+            # It turns SIGTERM into SIGINT, which what a script starts in the background would ignore.
+            *("env", "--default-signal=INT"),
             *(_program("prefect"), "worker", "start", "--pool", pool, "--type", "process"),
             *("--name", name, "--limit", "2", "--with-healthcheck"),
         ),

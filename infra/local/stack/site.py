@@ -107,6 +107,10 @@ class StackSite:
             "CROMA_CATALOG": self.address("stac"),
             "CROMA_TRACKING": self.address("mlflow"),
             "CROMA_RAY": self.address("ray-dashboard"),
+            # From outside: who joins as a member hangs on one of the nodes, and is lost with it.
+            "CROMA_BUILD_RAY": f"ray://{HOST}:{self.port('ray-client')}",
+            # A shard at once on a node: both nodes have the CPUs of this machine.
+            "CROMA_BUILD_CPUS": str(self.cpus),
             "CROMA_HOME": str(self.home / "work"),
             "MLFLOW_TRACKING_USERNAME": "admin",
             "MLFLOW_TRACKING_PASSWORD": self.secrets["mlflow"],
