@@ -60,7 +60,8 @@ bench-load: $(VENV)/.dev  ## how fast batches are loaded, by us and by others (4
 	@# litdata and mosaicml-streaming want torchvision; PyPI's does not load beside the small build of torch.
 	@$(PIP) install -q --no-deps "torchvision==$(TORCHVISION)" --index-url $(TORCHVISION_INDEX) \
 	  || echo "torchvision $(TORCHVISION) for this torch is not to be had: mosaicml-streaming may be left out"
-	@$(PIP) install -q -e ".[bench-load]"
+	@# What litdata needs would otherwise take a torch of its own, with all of CUDA.
+	@$(PIP) install -q -e ".[bench-load]" "torch==$(TORCH)"
 	$(BIN)/python -m benchmarks.load --json .croma/bench/load.json
 
 # OFFICIAL=<checkout of antofuller/CROMA> compares with the published code itself.
