@@ -7,6 +7,7 @@ Ray's token comes from RAY_AUTH_TOKEN.
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeVar
@@ -18,6 +19,9 @@ from croma import ray_access
 from croma.errors import CromaError, TransientError
 
 log = logging.getLogger(__name__)
+
+_ATTEMPTS, _PAUSE = 3, 5.0
+"""Tries to join a cluster; the second waits so many seconds, the third twice as long."""
 
 Result = TypeVar("Result")
 
@@ -95,12 +99,20 @@ def join(address: str) -> Iterator[None]:
 
 def _init(address: str) -> None:
     ray_access.read_environment()
-    try:
-        ray.init(address, configure_logging=False, log_to_driver=False)
-    except AuthenticationError as error:
-        raise ray_access.refused(address) from error
-    except Exception as error:  # Ray raises plain Exception where it is slow to answer
-        raise TransientError(f"Ray cluster {address}: cannot be joined ({error})") from error
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            ray.init(address, configure_logging=False, log_to_driver=False)
+        except AuthenticationError as error:
+            raise ray_access.refused(address) from error
+        except Exception as error:  # Ray raises plain Exception where it is slow to answer
+            ray.shutdown()
+            if attempt == _ATTEMPTS:
+                raise TransientError(f"Ray cluster {address}: cannot be joined ({error})") from error
+            # A busy head needs longer to start a driver for us than the half minute that Ray gives it.
+            log.warning("Ray cluster %s: cannot be joined (%s); trying again", address, error)
+            time.sleep(_PAUSE * attempt)
+        else:
+            return
 
 
 def spread(

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from infra.local.stack.process import Process, listens, run
+from infra.local.stack.site import StackSite
 from tests.conftest import REPOSITORY, free_port
 from tests.evaluation.world import make_dataset, three_classes
 
@@ -25,8 +26,10 @@ QUICK = {
 
 
 @pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
+def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """A site with a dataset of its own, and where its Prefect server will be."""
+    for name in StackSite(tmp_path).environment():  # another test of this session may have a stack
+        monkeypatch.delenv(name, raising=False)
     make_dataset(str(tmp_path / "storage"), tmp_path, three_classes(12))  # named tiny
     paths = {"PYTHONPATH": os.pathsep.join([str(REPOSITORY), *sys.path]), "CROMA_STORAGE": str(tmp_path / "storage")}
     homes = {"CROMA_HOME": str(tmp_path / "home"), "PREFECT_HOME": str(tmp_path / "prefect-home")}
