@@ -14,7 +14,7 @@ from croma.evaluation.encoders import untrained
 from croma.evaluation.finetune import layer_rates
 from croma.evaluation.finetune_segmentation import Segmenter, measure, turned
 from croma.evaluation.labels import make_task
-from croma.evaluation.spec import EvalSpec, FineTuneSegmentation, Segmentation
+from croma.evaluation.spec import EvalSpec, FineTuneSegmentation
 from croma.shards.dataset import Dataset, open_dataset
 from tests.evaluation.world import CONSTANTS, SPEC, labelled_chip, make_dataset
 
@@ -93,7 +93,7 @@ def test_masks_are_cropped_and_turned_as_their_images(crop: tuple[int, int]) -> 
 
 def test_every_parameter_learns_once_and_the_input_slowest() -> None:
     encoder = untrained(SPEC, CONSTANTS, "float32", torch.device("cpu"))
-    model = Segmenter(encoder, "joint", 3, Segmentation())
+    model = Segmenter(encoder, "joint", 3, "linear")
     rates = {id(p): group["lr"] for group in layer_rates(model, 1.0, 0.5) for p in group["params"]}
     assert len(rates) == len(list(model.parameters()))
     rate = {name: rates[id(parameter)] for name, parameter in model.named_parameters()}
