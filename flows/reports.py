@@ -120,7 +120,7 @@ def publish_comparison(compared: "Compared") -> None:
             "budget": entry.budget,
             "method": entry.method,
             "samples": entry.samples,
-            "petaflops": round(entry.petaflops, 2),
+            "petaflops": float(f"{entry.petaflops:.3g}"),
             "score": score.key,
             "value": round(score.value, 3),
             "low": score.low,

@@ -244,15 +244,18 @@ def scores(card: Scorecard) -> None:
 
 
 def comparison(found: Compared) -> None:
-    """Print every method within every budget: the first metric of each probe, and its distance to the reference."""
-    rows = [
-        (entry.budget, entry.method, f"{entry.samples:,}", f"{entry.petaflops:.1f}", score.key, _score(score), above)
-        for entry in found.entries
-        for score in entry.headlines
-        for above in [_margin(entry.margin(score, "champion"))]
-    ]
-    headings = ("samples", "PFLOP", "score", "value", f"above {found.reference}")
-    table(rows, "equal", "method", *headings)
+    """Print what every method was given, and the first metric of each probe with its distance to the reference."""
+    given = [(each.budget, each.method, f"{each.samples:,}", f"{each.petaflops:.3g}") for each in found.entries]
+    table(given, "equal", "method", "samples", "PFLOP")
+    for budget in dict.fromkeys(entry.budget for entry in found.entries):
+        rows = [
+            (entry.method, score.key, _score(score), _margin(entry.margin(score, "champion")))
+            for entry in found.entries
+            if entry.budget == budget
+            for score in entry.headlines
+        ]
+        out.print(f"\n[bold]equal {budget}[/]")
+        table(rows, "method", "score", "value", f"above {found.reference}")
     out.print(f"review: run {found.review} of experiment {found.name}")
 
 

@@ -73,7 +73,8 @@ const curveChart = (title, series, logarithmic) => {
 // rows: [{name, colour, value, low, high, note, mark, baselines: [{name, value}]}]
 const intervalChart = (title, rows) => {
   const box = make("div", { className: "chart" }, make("h3", { textContent: title }));
-  const height = 26 * rows.length + BOTTOM + TOP, left = 150;
+  const longest = Math.max(...rows.map((row) => row.name.length));
+  const height = 26 * rows.length + BOTTOM + TOP, left = Math.min(240, Math.max(150, 20 + 5.8 * longest));
   const values = rows.flatMap((row) => [row.low ?? row.value, row.high ?? row.value, ...row.baselines.map((each) => each.value)]);
   let [low, high] = [Math.min(...values), Math.max(...values)];
   [low, high] = [Math.max(0, low - 0.03), Math.min(1, high + 0.03)];
@@ -87,7 +88,7 @@ const intervalChart = (title, rows) => {
   rows.forEach((row, number) => {
     const y = TOP + 26 * number + 13;
     const group = svg("g", { "data-run": row.name }, svg("text", { class: "name", x: left - 10, y: y + 4, "text-anchor": "end" },
-      row.name.length > 22 ? `${row.name.slice(0, 21)}…` : row.name));
+      row.name.length > 38 ? `${row.name.slice(0, 37)}…` : row.name));
     if (row.low !== null) group.append(svg("line", { x1: x(row.low), x2: x(row.high), y1: y, y2: y, stroke: row.colour, "stroke-width": 3, "stroke-opacity": 0.45 }));
     for (const each of row.baselines) {
       const mark = svg("path", { d: `M ${x(each.value)} ${y - 8} v 16`, stroke: each.colour, "stroke-width": 2 });

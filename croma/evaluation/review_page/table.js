@@ -1,7 +1,7 @@
 "use strict";
 // Tables that sort by a click on a column, and the filter over runs.
 
-const COLOURS = ["#1b6ca8", "#d9792b", "#3d8f5f", "#a8437f", "#7a5fb8", "#b79a1d", "#3aa5a0", "#c44e4e", "#5f6f7d", "#8d6b4a"];
+const COLOURS = ["#1b6ca8", "#d9792b", "#3d8f5f", "#a8437f", "#7a5fb8", "#b79a1d", "#3aa5a0", "#c44e4e", "#5f6f7d", "#8d6b4a", "#1f2d3d", "#7fb04a"];
 
 const make = (tag, attributes = {}, ...children) => {
   const element = document.createElement(tag);
