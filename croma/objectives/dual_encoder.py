@@ -30,14 +30,16 @@ class Head(nn.Module):
 
     def __init__(self, features: int, dim: int, bias: bool) -> None:
         super().__init__()
-        self.hidden = nn.Linear(features, features)
-        self.norm = nn.LayerNorm(features)
+        self.hidden = nn.Linear(features, features, bias=bias)
+        self.norm = nn.LayerNorm(features, bias=bias)
         self.out = nn.Linear(features, dim, bias=bias)
 
     def forward(self, vectors: Tensor) -> Tensor:
         """(b, D) to float32 (b, d)."""
-        out: Tensor = self.out(torch.relu(self.norm(self.hidden(vectors))))
-        return out.float()
+        # In 16 bits what rows have in common would leave few digits for what tells them apart.
+        with torch.autocast(vectors.device.type, enabled=False):
+            out: Tensor = self.out(torch.relu(self.norm(self.hidden(vectors.float()))))
+        return out
 
 
 class DualEncoder(nn.Module):
@@ -47,7 +49,7 @@ class DualEncoder(nn.Module):
         super().__init__()
         self.spec = spec
         self.model = Towers(spec.model)
-        bias = spec.negatives != "all"  # standardising would take it away again
+        bias = spec.negatives != "all"  # standardising takes it away again, and its gradient is rounding
         head = partial(Head, spec.model.features, spec.projection, bias)
         self.heads = nn.ModuleDict({name: head() for name in spec.model.towers})
         self.weights = {"contrast": 1.0}

@@ -9,7 +9,7 @@ from benchmarks.forms import make
 from benchmarks.load import installed, store_of, summarise, table
 from benchmarks.loaders import BUCKET, LOADERS, Job
 
-WITH_PLANES = [name for name in LOADERS if name not in ("preadv", "webdataset float32")]
+WITH_PLANES = [name for name in LOADERS if name not in ("preadv", "plain GET", "webdataset float32")]
 
 
 @pytest.fixture(scope="module")

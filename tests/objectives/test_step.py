@@ -22,7 +22,7 @@ CONTRACTS = [
 def steps(contract: type[ObjectiveContract], pieces: int) -> tuple[list[float], Any]:
     torch.set_num_threads(1)
     objective = contract.build()
-    # Adam's first steps have the size of the rate whatever the gradient, and the sign of one that is rounding may differ.
+    # Adam's first steps have the size of the rate whatever the gradient; of one that is rounding the sign may differ.
     stepper = Stepper(objective, AdamW(eps=1e-5), "float32")
     losses = []
     for step in range(2):
