@@ -30,7 +30,8 @@ serve: $(VENV)/.user  ## Prefect and MLflow in the browser, over what the demo l
 test: check  ## everything that CI runs
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile -m "not slow and not stack and not long and not network" --durations=10
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile -m "slow and not stack and not long and not network" --durations=10
-	$(BIN)/python -m pytest -m "stack" --durations=10
+	@# Servers that are killed and restarted on a busy machine may be late: what fails is tried once more.
+	$(BIN)/python -m pytest -m stack --durations=10 || $(BIN)/python -m pytest -m stack --last-failed
 
 test-long: $(VENV)/.dev  ## images, clusters whose nodes die, a whole comparison (tens of minutes; apt packages as root)
 	$(BIN)/python -m pytest -m "long and not network" --durations=10

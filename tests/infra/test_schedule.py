@@ -52,7 +52,10 @@ def servers(tmp_path: Path, environment: dict[str, str]) -> Iterator[list[Proces
     health = free_port()
     worker = Process(
         name="worker",
-        command=(PREFECT, "worker", "start", "--pool", "croma-build", "--type", "process", "--with-healthcheck"),
+        command=(
+            *("env", "--default-signal=INT"),  # see the workers of `infra.local.stack.services`
+            *(PREFECT, "worker", "start", "--pool", "croma-build", "--type", "process", "--with-healthcheck"),
+        ),
         environment={**environment, "PREFECT_WORKER_WEBSERVER_PORT": str(health)},
         folder=tmp_path / "worker",
         answers=lambda: listens(f"http://127.0.0.1:{health}/health"),
