@@ -215,4 +215,5 @@ def _worker(rank: int, contract: type[ObjectiveContract], address: str, results:
             dist.all_reduce(parameter.grad)
             found[name] = (parameter.grad / world_size()).numpy()
     results.put(found)
+    dist.barrier()  # who leaves while the other still receives makes gloo abort it
     dist.destroy_process_group()
