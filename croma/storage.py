@@ -2,9 +2,8 @@
 
 `s3://bucket/key` goes to s3fs, everything else is a local path (`file://` or plain). Ranges go to obstore, which takes
 a quarter of the processor time and lets other threads run meanwhile; long ones come in pieces, over plain HTTP through
-`croma.wire` as long as all is well. Endpoint and
-credentials come from the environment in the words every S3 client knows (AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, …), so
-none is ever in an address.
+`croma.wire` as long as all is well. Endpoint and credentials come from the environment in the words every S3 client
+knows (AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, …), so none is ever in an address.
 """
 
 import os

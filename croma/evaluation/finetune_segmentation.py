@@ -76,7 +76,7 @@ class Segmenter(nn.Module):
             width = self._tokens(
                 torch.zeros(1, 2, 2 * patch, 2 * patch), torch.zeros(1, 12, 2 * patch, 2 * patch)
             ).shape[2]
-        self.head = make_head(head, width, classes, patch**2)
+        self.head = make_head(head, width, classes, patch)
 
     def forward(self, batch: Batch) -> Tensor:
         """Logits (b, C, h, w)."""

@@ -43,7 +43,6 @@ class DecoderHead(nn.Module):
         return found
 
 
-def make_head(kind: HeadKind, dim: int, classes: int, pixels: int) -> nn.Module:
-    """A head for patches of `pixels` pixels."""
-    patch = round(pixels**0.5)
+def make_head(kind: HeadKind, dim: int, classes: int, patch: int) -> nn.Module:
+    """A head for patches of `patch` pixels along a side."""
     return (LinearHead if kind == "linear" else DecoderHead)(dim, classes, patch)

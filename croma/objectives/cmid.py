@@ -8,7 +8,7 @@ Where this departs from NJU-LHRS/official-CMID at 6e1de74, and why:
 - cells are matched by where they truly lie; the published grid loses the offset of a crop;
 - the queue holds unit vectors from the start, and each key of the global batch once;
 - the head reconstructs as many channels as the input has, in standard deviations as published: focal losses weigh
-  errors by their size, and of images in [0, 1] they would be a twentieth of what they are meant to be;
+  errors by their size, and of images in [0, 1] they would be a sixteenth of what they are meant to be;
 - spectra are compared image by image, and there is no batch norm: no sample's loss depends on its neighbours;
 - teacher, queue, centre and temperature move together after the optimiser's step, from one global batch.
 """
