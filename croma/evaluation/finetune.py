@@ -106,7 +106,7 @@ class _Run:
             torch.manual_seed(self.seed)
             model = Classifier(self.encoder, self.modality, len(task.classes)).to(device)
         optimiser = torch.optim.AdamW(layer_rates(model, rate, self.spec.layer_decay), weight_decay=0.05)
-        chosen = few(task.fit, share)
+        chosen = few(task.fit, share, self.seed)
         best = _Best(-1.0, torch.zeros(0), "")
         for epoch in range(1, self.spec.epochs + 1):
             model.train()

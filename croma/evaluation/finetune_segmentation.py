@@ -7,61 +7,60 @@ are cropped, turned and mirrored alike. Rate and epoch are chosen on the selecti
 import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-import pyarrow as pa
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from croma.batches.augment import Window, draw_window
-from croma.batches.batch import Batch
+from croma.batches.batch import Batch, RawBatch
 from croma.batches.spec import Augmentation
-from croma.errors import InputError
 from croma.evaluation.bench import Bench, Outcome
 from croma.evaluation.embed import read_batches
 from croma.evaluation.encoders import Network
 from croma.evaluation.finetune import layer_rates, on_device
-from croma.evaluation.heads import make_head
+from croma.evaluation.heads import classes_of, make_head
 from croma.evaluation.labels import Labelled, few, sample
-from croma.evaluation.maps import IGNORED, blocks_of, confusion_by_block, label_images, numbered
+from croma.evaluation.maps import (
+    IGNORED,
+    blocks_of,
+    confusion_by_block,
+    label_images,
+    names_of_pixels,
+    numbered,
+    told_apart,
+)
 from croma.evaluation.metrics import from_confusion
 from croma.evaluation.modalities import patches
-from croma.evaluation.segmentation import at_shares, outcome_of
+from croma.evaluation.segmentation import at_shares, averaged, outcome_of
 from croma.evaluation.spec import FineTuneSegmentation, HeadKind
 from croma.sensors import Modality
-from croma.shards.classes import names_of
 from croma.shards.reader import read_chips
 
 
 def measure(bench: Bench, encoder: Network, modality: Modality, spec: FineTuneSegmentation) -> Outcome:
     """miou, pixel-accuracy and macro-f1 for each share of the labels: `miou-at-1` with one percent of them."""
-    codes = _codes(bench)
+    codes = _codes(bench, spec.told)
     run = _Run(bench=bench, encoder=encoder, modality=modality, spec=spec, codes=codes)
-    names = names_of(bench.dataset.header, codes)
+    names = names_of_pixels(bench, codes)
 
     def at(share: float) -> Outcome:
         found = [
             max((run.train(share, rate, seed) for rate in spec.learning_rates), key=lambda each: each.worth)
             for seed in bench.spec.seeds
         ]
-        each = [outcome_of(bench, best.counts, best.n, best.note, names) for best in found]
-        values = {name: np.mean([one.values[name] for one in each], axis=0) for name in each[0].values}
-        return each[0]._replace(values=values)
+        return averaged([outcome_of(bench, best.counts, best.n, best.note, names) for best in found])
 
     return at_shares(spec.shares, at)
 
 
-def _codes(bench: Bench) -> tuple[int, ...]:
-    """Codes that pixels of the fit split have, ascending, as the index tells them."""
+def _codes(bench: Bench, told: Sequence[int]) -> tuple[int, ...]:
+    """Codes that pixels of the fit split have, ascending, as the index tells them; or those `told` and the rest."""
     shares = bench.task.fit.rows["label_shares"].to_pylist()
-    codes = tuple(sorted({code for found in shares for code, _ in found}))
-    if len(codes) < 2:
-        raise InputError(
-            f"dataset {bench.dataset.ref}: the labels of the fit split have {len(codes)} class; two needed"
-        )
-    return codes
+    return told_apart(bench, tuple(sorted({code for found in shares for code, _ in found})), told)
 
 
 class Segmenter(nn.Module):
@@ -101,6 +100,16 @@ class _Best(NamedTuple):
     note: str
 
 
+class _Chips(NamedTuple):
+    """Of a split, as they are stored: every epoch looks at them."""
+
+    batches: Sequence[RawBatch]
+    labels: Tensor
+    """int64 (n, size, size)."""
+    block: np.ndarray
+    """(n,). Block numbers on the bench; only right for the score split."""
+
+
 @dataclass(kw_only=True)
 class _Run:
     bench: Bench
@@ -108,6 +117,21 @@ class _Run:
     modality: Modality
     spec: FineTuneSegmentation
     codes: Sequence[int]
+
+    @cached_property
+    def _select(self) -> _Chips:
+        return self._load(self.bench.task.select)
+
+    @cached_property
+    def _score(self) -> _Chips:
+        return self._load(self.bench.task.score)
+
+    def _load(self, part: Labelled) -> _Chips:
+        dataset, rows = self.bench.dataset, sample(part.rows, self.spec.chips)
+        block = blocks_of(self.bench, rows) if part is self.bench.task.score else np.zeros(rows.num_rows, np.int64)
+        labels = numbered(label_images(dataset, rows, self.encoder.image_size), self.codes)
+        batches = read_batches(dataset, rows.to_pylist(), max(1, self.bench.spec.batch // 4))
+        return _Chips(list(batches), labels, block)
 
     def train(self, share: float, rate: float, seed: int) -> _Best:
         """The best epoch at one learning rate."""
@@ -117,7 +141,7 @@ class _Run:
             torch.manual_seed(seed)
             model = Segmenter(self.encoder, self.modality, len(self.codes), self.spec.head).to(device)
         optimiser = torch.optim.AdamW(layer_rates(model, rate, self.spec.layer_decay), weight_decay=0.05)
-        chosen = few(task.fit, share)
+        chosen = few(task.fit, share, seed)
         best = _Best(-1.0, np.zeros(0), 0, "")
         for epoch in range(1, self.spec.epochs + 1):
             model.train()
@@ -128,11 +152,10 @@ class _Run:
                 cross_entropy(model(batch), labels.to(device), ignore_index=IGNORED).backward()  # type: ignore[no-untyped-call]
                 nn.utils.clip_grad_norm_(model.parameters(), 1.0)
                 optimiser.step()
-            counts, _ = self._counts(model, task.select, scored=False)
-            worth = float(from_confusion(counts)["miou"][0])
+            worth = float(from_confusion(self._counts(model, self._select, 1))["miou"][0])
             if worth > best.worth:
-                scored, n = self._counts(model, task.score, scored=True)
-                best = _Best(worth, scored, n, f"rate={rate:g} epoch={epoch}")
+                scored = self._counts(model, self._score, self.bench.blocks)
+                best = _Best(worth, scored, len(self._score.labels), f"rate={rate:g} epoch={epoch}")
         return best
 
     def _shuffled(self, part: Labelled, chosen: Tensor, generator: torch.Generator) -> Iterator[tuple[Batch, Tensor]]:
@@ -151,20 +174,12 @@ class _Run:
             yield on_device(self.encoder.scaling.images(raw, size, turns), self.encoder.device), labels
 
     @torch.no_grad()
-    def _counts(self, model: Segmenter, part: Labelled, *, scored: bool) -> tuple[np.ndarray, int]:
-        """Pixels by true and said class, by block of the bench where they are scored."""
+    def _counts(self, model: Segmenter, chips: _Chips, blocks: int) -> np.ndarray:
+        """Pixels by block, true and said class."""
         model.eval()
-        rows, size = sample(part.rows, self.spec.chips), self.encoder.image_size
-        said = torch.cat(list(self._say(model, rows)))
-        labels = numbered(label_images(self.bench.dataset, rows, size), self.codes)
-        block = blocks_of(self.bench, rows) if scored else np.zeros(rows.num_rows, np.int64)
-        blocks = self.bench.blocks if scored else 1
-        return confusion_by_block(said, labels, len(self.codes), block, blocks), rows.num_rows
-
-    def _say(self, model: Segmenter, rows: pa.Table) -> Iterator[Tensor]:
-        for raw in read_batches(self.bench.dataset, rows.to_pylist(), self.spec.batch):
-            batch = self.encoder.scaling.images(raw, self.encoder.image_size)
-            yield model(on_device(batch, self.encoder.device)).argmax(1).cpu()
+        images = (self.encoder.scaling.images(raw, self.encoder.image_size) for raw in chips.batches)
+        said = torch.cat([classes_of(model(on_device(batch, self.encoder.device))).cpu() for batch in images])
+        return confusion_by_block(said, chips.labels, len(self.codes), chips.block, blocks)
 
 
 def turned(labels: Tensor, window: Window, size: int) -> Tensor:

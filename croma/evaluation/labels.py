@@ -1,12 +1,11 @@
 """Labels of chips from the index, and which chips are left out of an evaluation and why."""
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import torch
 from torch import Tensor
@@ -76,20 +75,10 @@ def make_task(dataset: Dataset, spec: EvalSpec) -> Task:
     return Task(fit=fit, select=select, score=score, classes=names, codes=tuple(codes), exclusions=dict(left_out))
 
 
-def keep(part: Labelled, mask: npt.NDArray[np.bool_]) -> Labelled:
-    """The chips where `mask` (n,) is true."""
-    return replace(part, rows=part.rows.filter(pa.array(mask)), labels=part.labels[torch.from_numpy(mask)])
-
-
-def few(part: Labelled, share: float) -> Tensor:
-    """Rows (k,) of a share of every class, at least one chip each; smaller shares lie within larger ones."""
-    order = np.argsort(np.array(hash_ranks(part.rows)), kind="stable")
-    return first_of_each_class(part.labels, torch.from_numpy(order), share)
-
-
-def taken(part: Labelled, numbers: Tensor) -> Labelled:
-    """The chips at these positions (k,), ascending."""
-    return replace(part, rows=part.rows.take(numbers.numpy()), labels=part.labels[numbers])
+def few(part: Labelled, share: float, seed: int) -> Tensor:
+    """Rows (k,) of a share of every class, at least one chip each; of one seed, smaller shares lie within larger."""
+    order = torch.randperm(len(part.labels), generator=torch.Generator().manual_seed(seed))
+    return first_of_each_class(part.labels, order, share)
 
 
 def _splits(spec: EvalSpec) -> tuple[Split, Split, Split]:
@@ -132,12 +121,6 @@ def sample(rows: pa.Table, limit: int | None) -> pa.Table:
         return rows
     ranks = hash_ranks(rows)
     return rows.take(sorted(sorted(range(len(ranks)), key=ranks.__getitem__)[:limit]))
-
-
-def first(part: Labelled, limit: int) -> Labelled:
-    """At most `limit` chips, as `sample` takes them."""
-    wanted = set(sample(part.rows, limit)["chip"].to_pylist())
-    return keep(part, np.array([chip in wanted for chip in part.rows["chip"].to_pylist()], np.bool_))
 
 
 def hash_ranks(rows: pa.Table) -> list[int]:

@@ -15,6 +15,7 @@ from croma.evaluation.bench import Bench
 from croma.evaluation.embed import embed
 from croma.evaluation.encoders import Encoder
 from croma.evaluation.labels import Labelled, sample
+from croma.evaluation.problem import first_of_each_class
 from croma.sensors import Modality
 from croma.shards.classes import names_of
 from croma.shards.dataset import Dataset
@@ -59,6 +60,22 @@ def load_maps(
     return Maps(tokens[finite], labels[finite], block[finite.numpy()])
 
 
+def draw(maps: Maps, share: float, seed: int) -> Maps:
+    """A share of the chips, drawn apart for each class that is a chip's commonest, at least one each.
+
+    A class that none of them shows brings the first chip that shows it.
+    """
+    order = torch.randperm(len(maps.labels), generator=torch.Generator().manual_seed(seed))
+    pixels = maps.labels.flatten(1)
+    rows = first_of_each_class(pixels.mode(dim=1).values, order, share)
+    for number in maps.labels.unique().tolist():
+        showing = (pixels == number).any(1)
+        if number != IGNORED and not showing[rows].any():
+            rows = torch.cat([rows, order[showing[order]][:1]])
+    rows = rows.sort().values
+    return Maps(maps.tokens[rows], maps.labels[rows], maps.block[rows.numpy()])
+
+
 def pixel_codes(bench: Bench, limit: int, size: int, told: Sequence[int] = ()) -> tuple[int, ...]:
     """Codes that the pixels of the fit split have, ascending, nodata left out; or those `told`, then `REST`.
 
@@ -66,7 +83,11 @@ def pixel_codes(bench: Bench, limit: int, size: int, told: Sequence[int] = ()) -
         InputError: there are fewer than two, or one that is told is not among them.
     """
     images = label_images(bench.dataset, sample(bench.task.fit.rows, limit), size)
-    codes = tuple(int(code) for code in np.unique(images) if code)
+    return told_apart(bench, tuple(int(code) for code in np.unique(images) if code), told)
+
+
+def told_apart(bench: Bench, codes: tuple[int, ...], told: Sequence[int]) -> tuple[int, ...]:
+    """All of the `codes` of the fit split's pixels, or those `told`, then `REST`; raises as `pixel_codes`."""
     if len(codes) < 2:
         raise InputError(
             f"dataset {bench.dataset.ref}: the labels of the fit split have {len(codes)} class; two are needed"

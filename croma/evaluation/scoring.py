@@ -35,13 +35,17 @@ class Measured(NamedTuple):
 
 
 def measure_all(bench: Bench, encoders: Sequence[Encoder]) -> Measured:
-    """Every protocol of the spec on every modality of every encoder; the first encoder is the trained one."""
+    """Every protocol of the spec on every modality of every encoder; the first encoder is the trained one.
+
+    What it does not see is not measured of the others either, since there would be nothing to compare.
+    """
     outcomes: dict[Case, Outcome] = {}
     scaled: dict[EncoderName, str] = {}
+    modalities = [modality for modality in bench.spec.modalities if modality in encoders[0].modalities]
     for encoder in encoders:
         for protocol in bench.spec.protocols:
             scaled[encoder.name] = encoder.normalisation
-            for modality in bench.spec.modalities:
+            for modality in modalities:
                 outcome = measure(bench, encoder, modality, protocol)
                 if outcome is None:
                     continue

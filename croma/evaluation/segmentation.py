@@ -8,18 +8,19 @@ by mIoU.
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from croma.evaluation.bench import Bench, Outcome
 from croma.evaluation.encoders import Encoder
-from croma.evaluation.heads import DecoderHead, LinearHead
-from croma.evaluation.labels import few, first, taken
+from croma.evaluation.heads import DecoderHead, LinearHead, classes_of
 from croma.evaluation.maps import (
     IGNORED,
     Maps,
     confusion_by_block,
+    draw,
     load_maps,
     names_of_pixels,
     pixel_codes,
@@ -45,7 +46,7 @@ class Head(NamedTuple):
     def say(self, tokens: Tensor) -> Tensor:
         """Class numbers (n, size, size) of tokens (n, patches, d)."""
         pieces = torch.split((tokens - self.mean) * self.gain, 16)
-        return torch.cat([self.model(piece).argmax(1) for piece in pieces])
+        return torch.cat([classes_of(self.model(piece)) for piece in pieces])
 
 
 def measure(bench: Bench, encoder: Encoder, modality: Modality, spec: Segmentation) -> Outcome:
@@ -53,17 +54,17 @@ def measure(bench: Bench, encoder: Encoder, modality: Modality, spec: Segmentati
     size = encoder.image_size
     codes = pixel_codes(bench, spec.chips, size, spec.told)
     names = names_of_pixels(bench, codes)
-    select, score = (
+    fit, select, score = (
         load_maps(bench, encoder, modality, part, codes, spec.chips, size)
-        for part in (bench.task.select, bench.task.score)
+        for part in (bench.task.fit, bench.task.select, bench.task.score)
     )
 
-    whole = first(bench.task.fit, spec.chips)
+    def learn(part: Maps, seed: int) -> Outcome:
+        return score_head(bench, train_head(part, select, len(codes), spec, seed), score, names)
 
     def at(share: float) -> Outcome:
-        some = whole if share == 1 else taken(whole, few(whole, share))
-        fit = load_maps(bench, encoder, modality, some, codes, spec.chips, size)
-        return score_head(bench, train_head(fit, select, len(codes), spec, bench.spec.seeds[0]), score, names)
+        seeds = bench.spec.seeds
+        return learn(fit, seeds[0]) if share == 1 else averaged([learn(draw(fit, share, s), s) for s in seeds])
 
     return at_shares(spec.shares, at)
 
@@ -80,6 +81,12 @@ def at_shares(shares: Sequence[float], measured: Callable[[float], Outcome]) -> 
     values = {f"{name}-at-{percent[s]}": each for s, one in found.items() for name, each in one.values.items()}
     notes = "; ".join(f"{percent[share]} %: {one.note}" for share, one in found.items())
     return found[max(shares)]._replace(values=values, note=notes)
+
+
+def averaged(outcomes: Sequence[Outcome]) -> Outcome:
+    """The means of what was measured with several seeds; the rest is the first's."""
+    values = {name: np.mean([one.values[name] for one in outcomes], axis=0) for name in outcomes[0].values}
+    return outcomes[0]._replace(values=values)
 
 
 def score_head(bench: Bench, head: Head, score: Maps, classes: Sequence[str]) -> Outcome:

@@ -97,8 +97,8 @@ class Segmentation(Document):
     told: tuple[Annotated[int, Field(ge=1, le=255)], ...] = ()
     """Codes of classes that are told from the rest, as water is from land: [80] of WorldCover. Empty: every class."""
     shares: tuple[LabelShare, ...] = Field((1.0,), min_length=1)
-    """Of the chips to learn from, at least one of every class. With any but (1.0,), metrics end in the percentage:
-    `miou-at-10`."""
+    """Of the chips to learn from, at least one of every class; every one of `seeds` draws its own. With any but (1.0,),
+    metrics end in the percentage: `miou-at-10`."""
     chips: int = Field(500, ge=1)
     """At most this many of each split: patch encodings are large."""
     learning_rates: tuple[Positive, ...] = Field((1e-3, 3e-3), min_length=1)
@@ -114,7 +114,7 @@ class FineTune(Document):
     kind: Literal["finetune"] = "finetune"
     name: ProtocolName = "finetune"
     shares: tuple[LabelShare, ...] = Field((0.01, 0.1, 1.0), min_length=1)
-    """Of the labelled chips of every class; at least one chip each."""
+    """Of the labelled chips of every class, at least one each; every one of `seeds` draws its own."""
     learning_rates: tuple[Positive, ...] = Field((1e-4, 3e-4), min_length=1)
     layer_decay: Annotated[float, Field(gt=0, le=1)] = 0.75
     """Each block learns at this times the rate of the block above it."""
@@ -129,8 +129,10 @@ class FineTuneSegmentation(Document):
     name: ProtocolName = "finetune-segmentation"
     head: HeadKind = "decoder"
     """As of `segmentation`."""
+    told: tuple[Annotated[int, Field(ge=1, le=255)], ...] = ()
+    """As of `segmentation`."""
     shares: tuple[LabelShare, ...] = Field((0.01, 0.1, 1.0), min_length=1)
-    """Of the labelled chips of the fit split; at least one of every class."""
+    """Of the labelled chips of the fit split, at least one of every class; every one of `seeds` draws its own."""
     chips: int = Field(500, ge=1)
     """At most this many of the selection and of the score split, as for `segmentation`."""
     learning_rates: tuple[Positive, ...] = Field((1e-4, 3e-4), min_length=1)

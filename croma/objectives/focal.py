@@ -12,9 +12,9 @@ _SEEN = 1e-3
 
 
 def focal_l1(prediction: Tensor, target: Tensor) -> Tensor:
-    """|d| (2 sigmoid(0.2 |d|) - 1), number by number: errors weigh more where they are large."""
-    error = (prediction - target).abs()
-    return error * (2 * torch.sigmoid(_ALPHA * error) - 1)
+    """|d| (2 sigmoid(0.2 |d|) - 1) = d tanh(0.1 d), number by number: errors weigh more where they are large."""
+    error = prediction - target
+    return error * torch.tanh(error * (_ALPHA / 2))
 
 
 def hidden_focal_l1(prediction: Tensor, target: Tensor, hidden: Tensor) -> Tensor:
@@ -35,10 +35,9 @@ def hidden_frequency(prediction: Tensor, target: Tensor, hidden: Tensor) -> Tens
     Each image is compared by its own spectrum. The published code averages the spectra of a worker's batch first, so
     its loss depends on how a batch is cut; ours is a mean over samples.
     """
-    prediction, target = prediction.float(), target.float()
+    error = prediction.float() - target.float()
     share = hidden + _SEEN * (1 - hidden)
-    mixed = prediction * share + (prediction.detach() + target) / 2 * (1 - share)
-    return focal_frequency(mixed, target)
+    return _focal_frequency(torch.lerp(error.detach() / 2, error, share.expand_as(error)))
 
 
 def focal_frequency(prediction: Tensor, target: Tensor, across_batch: bool = False, average: bool = False) -> Tensor:
@@ -53,12 +52,25 @@ def focal_frequency(prediction: Tensor, target: Tensor, across_batch: bool = Fal
     Returns:
         Scalar, mean over images, channels and frequencies.
     """
-    with torch.autocast(prediction.device.type, enabled=False):
-        difference = torch.fft.fft2(prediction.float() - target.float(), norm="ortho")
-    if average:
-        difference = difference.mean(dim=0, keepdim=True)
-    square = difference.real.square() + difference.imag.square()
-    weight = torch.log(square.detach().sqrt() + 1)
-    largest = weight.max() if across_batch else weight.amax(dim=(1, 2, 3), keepdim=True)
-    weighted: Tensor = weight / largest.clamp(min=torch.finfo(weight.dtype).tiny) * square
-    return weighted.mean()
+    return _focal_frequency(prediction.float() - target.float(), across_batch, average)
+
+
+def _focal_frequency(error: Tensor, across_batch: bool = False, average: bool = False) -> Tensor:
+    """Of the images of errors. Spectra of real images are symmetric: one half is enough, its inner columns twice.
+
+    Weights receive no gradient, so the loss is a quadratic form of the errors. Its slope costs one inverse transform,
+    where autograd would go back through the whole complex spectrum.
+    """
+    n, channels, height, width = error.shape
+    with torch.no_grad(), torch.autocast(error.device.type, enabled=False):
+        half = torch.fft.rfft2(error, norm="ortho")
+        if average:
+            half = half.mean(dim=0, keepdim=True)
+        real, imaginary = half.real, half.imag
+        weight = (real * real).addcmul_(imaginary, imaginary).sqrt_().log1p_()
+        largest = weight.max() if across_batch else weight.amax(dim=(1, 2, 3), keepdim=True)
+        weight *= 1 / (largest.clamp(min=torch.finfo(weight.dtype).tiny) * (len(half) * channels * height * width))
+        torch.view_as_real(half).mul_(weight[..., None])
+        slope = torch.fft.irfft2(half, s=(height, width), norm="ortho").mul_(2 * len(half) / n)
+    linear = (error * slope).sum()  # of a quadratic form twice its value
+    return linear - linear.detach() / 2

@@ -9,8 +9,13 @@ time (GradCache, Gao et al. 2021). Parameters used by the coupled terms alone, a
 their gradient on every worker, so that the sum over workers counts it once.
 """
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
+
+# Torch reads it when it first allocates: large tensors lie in huge pages. On a CPU a step makes them anew all the time,
+# and page by page that is up to a third of it.
+os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 import torch
 from torch import Tensor, nn

@@ -51,8 +51,9 @@ def test_it_repeats_with_its_seed(tiny: Dataset, tmp_path: Path) -> None:
 
 def test_a_few_labels_are_nested_and_hold_every_class(tiny: Dataset, tmp_path: Path) -> None:
     fit = bench_of(tiny, tmp_path).task.fit
-    one, half, all_of_them = (set(few(fit, share).tolist()) for share in (0.01, 0.5, 1.0))
+    one, half, all_of_them = (set(few(fit, share, 4).tolist()) for share in (0.01, 0.5, 1.0))
     assert one < half < all_of_them
+    assert half != set(few(fit, 0.5, 5).tolist())
     assert len(one) == 3
     assert len(half) == 15
     assert set(fit.labels[sorted(one)].tolist()) == {0, 1, 2}

@@ -73,6 +73,16 @@ def test_few_labels_have_names_and_a_seed_repeats(mixed: Dataset, tmp_path: Path
     np.testing.assert_array_equal(first.values["miou-at-100"], again.values["miou-at-100"])
 
 
+@pytest.mark.slow
+def test_one_class_is_told_from_the_rest(mixed: Dataset, tmp_path: Path) -> None:
+    encoder = untrained(SPEC, CONSTANTS, "float32", torch.device("cpu"))
+    found = measure(bench_of(mixed, tmp_path), encoder, "joint", FAST.model_copy(update={"told": (80,), "epochs": 4}))
+    assert set(found.by_class) == {"water", "rest"}
+    assert found.values["miou"][0] > 0.8
+    with pytest.raises(InputError, match="has the class 50"):
+        measure(bench_of(mixed, tmp_path), encoder, "joint", FAST.model_copy(update={"told": (50,)}))
+
+
 @pytest.mark.parametrize("crop", [(48, 48), (32, 32), (24, 40)])
 def test_masks_are_cropped_and_turned_as_their_images(crop: tuple[int, int]) -> None:
     """An image that is its own mask is still its own mask after both were turned."""

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from croma.errors import InputError
-from croma.evaluation.labels import keep, make_task
+from croma.evaluation.labels import make_task
 from croma.evaluation.spec import EvalSpec, PresentClasses
 from croma.shards.classes import class_names
 from croma.shards.dataset import Dataset, open_dataset
@@ -55,14 +55,6 @@ def test_rows_stay_in_the_order_of_the_shards(tiny: Dataset) -> None:
     rows = make_task(tiny, EvalSpec(chips=18)).fit.rows
     places = list(zip(rows["shard"].to_pylist(), rows["offset"].to_pylist(), strict=True))
     assert places == sorted(places)
-
-
-def test_keep_takes_labels_with_their_rows(tiny: Dataset) -> None:
-    part = make_task(tiny, EvalSpec()).fit
-    mask = np.arange(30) % 2 == 0
-    kept = keep(part, mask)
-    assert kept.rows["chip"].to_pylist() == part.rows["chip"].to_pylist()[::2]
-    assert kept.labels.tolist() == part.labels[::2].tolist()
 
 
 def test_a_dataset_without_labels_is_refused(tiny: Dataset) -> None:

@@ -11,7 +11,7 @@ from croma.evaluation import suite
 from croma.evaluation.bench import Bench
 from croma.evaluation.encoders import BandStatistics
 from croma.evaluation.labels import Labelled, make_task
-from croma.evaluation.maps import IGNORED, Maps, confusion_by_block, label_images, load_maps, pixel_codes
+from croma.evaluation.maps import IGNORED, Maps, confusion_by_block, draw, label_images, load_maps, pixel_codes
 from croma.evaluation.metrics import from_confusion
 from croma.evaluation.segmentation import measure, train_head
 from croma.evaluation.spec import EvalSpec, Segmentation
@@ -62,6 +62,23 @@ def test_pixels_without_a_label_change_nothing() -> None:
     blank[0] = IGNORED
     counts = confusion_by_block(score.labels, blank, 3, score.block, 1)
     assert counts.sum() == 19 * 256
+
+
+def test_few_chips_are_drawn_by_seed_and_show_every_class() -> None:
+    labels = torch.zeros(200, 16, 16, dtype=torch.int64)
+    labels[:20] = 1
+    labels[7, :2, :2] = 2  # in one chip alone, and never the commonest
+    numbers = torch.arange(200, dtype=torch.float32)[:, None, None]
+    whole = Maps(numbers, labels, np.arange(200))
+    draws = [set(draw(whole, 0.1, seed).block.tolist()) for seed in (0, 0, 1)]
+    assert draws[0] == draws[1] != draws[2]
+    for drawn in draws:
+        assert 7 in drawn
+        assert len(drawn) in (20, 21)
+        assert len(drawn & set(range(20))) in (2, 3)
+    one = draw(whole, 0.001, 3)
+    assert one.labels.unique().tolist() == [0, 1, 2]
+    assert one.tokens.flatten().tolist() == one.block.tolist()
 
 
 def test_confusion_gives_scikit_learn_s_jaccard_by_block() -> None:
