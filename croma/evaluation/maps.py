@@ -68,7 +68,7 @@ def draw(maps: Maps, share: float, seed: int) -> Maps:
     order = torch.randperm(len(maps.labels), generator=torch.Generator().manual_seed(seed))
     pixels = maps.labels.flatten(1)
     rows = first_of_each_class(pixels.mode(dim=1).values, order, share)
-    for number in maps.labels.unique().tolist():
+    for number in torch.unique(maps.labels).tolist():
         showing = (pixels == number).any(1)
         if number != IGNORED and not showing[rows].any():
             rows = torch.cat([rows, order[showing[order]][:1]])

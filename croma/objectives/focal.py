@@ -72,5 +72,6 @@ def _focal_frequency(error: Tensor, across_batch: bool = False, average: bool = 
         weight *= 1 / (largest.clamp(min=torch.finfo(weight.dtype).tiny) * (len(half) * channels * height * width))
         torch.view_as_real(half).mul_(weight[..., None])
         slope = torch.fft.irfft2(half, s=(height, width), norm="ortho").mul_(2 * len(half) / n)
-    linear = (error * slope).sum()  # of a quadratic form twice its value
-    return linear - linear.detach() / 2
+    linear: Tensor = (error * slope).sum()  # of a quadratic form twice its value
+    loss: Tensor = linear - linear.detach() / 2
+    return loss

@@ -11,7 +11,9 @@ import ray
 from ray.cluster_utils import Cluster
 
 from tests.distributed.driver import STEPS, pretrain
+from tests.distributed.record import FOLDER, seen
 from tests.distributed.runs import assert_same_weights, curve, saved, wait_for
+from tests.distributed.worker import SPEC
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
@@ -22,11 +24,14 @@ KILLED = random.randrange(1, 4) * 20
 class Nodes:
     """A head that trains nothing, and nodes with room for one worker each."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder  # of what workers have seen
         head = {"num_cpus": 0, "include_dashboard": True, "dashboard_host": "127.0.0.1"}
         self.cluster = Cluster(initialize_head=True, head_node_args=head)
         self.nodes = [self.add(), self.add()]
-        ray.init(address=self.cluster.address)
+        hook = "tests.distributed.record.install"
+        workers = {"worker_process_setup_hook": hook, "env_vars": {FOLDER: str(folder)}}
+        ray.init(address=self.cluster.address, runtime_env=workers)
 
     def add(self) -> Any:
         return self.cluster.add_node(num_cpus=1)
@@ -41,8 +46,8 @@ class Nodes:
 
 
 @pytest.fixture(scope="module")
-def nodes() -> Iterator[Nodes]:
-    found = Nodes()
+def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
+    found = Nodes(tmp_path_factory.mktemp("seen"))
     yield found
     found.close()
 
@@ -66,10 +71,10 @@ def test_a_lost_node_that_is_replaced_changes_nothing(nodes: Nodes, root: str, d
 def test_a_run_follows_the_number_of_nodes(
     nodes: Nodes, root: str, dataset: str, objective: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two workers, one after a node is lost, two again: as many steps of the same batches, and the same losses.
+    """Two workers, one after a node is lost, two again: the same steps on the same chips, crops and masks.
 
-    Nobody disturbed the run that it is compared with, which passes its batches in one piece. Small pieces make this one
-    slow enough for Ray, which looks at the nodes every 20 s.
+    Losses are the same too. Nobody disturbed the run that it is compared with, which passes its batches in one piece.
+    Small pieces make this one slow enough for Ray, which looks at the nodes every 20 s.
     """
     monkeypatch.setenv("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", "40")  # it first tries to begin with both again
     straight, name = pretrain(root, dataset, "straight", objective), f"elastic-{objective}"
@@ -88,3 +93,6 @@ def test_a_run_follows_the_number_of_nodes(
     assert list(losses) == list(range(1, STEPS + 1))
     # Sums over other pieces are rounded differently, and a step builds on the one before: near, not equal.
     assert losses == pytest.approx(expected, rel=1e-3)
+    chips = seen(nodes.folder, straight.run)
+    assert len(chips) == STEPS * SPEC["global_batch"], "keys are of a step"
+    assert seen(nodes.folder, result.run) == chips

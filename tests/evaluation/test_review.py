@@ -172,8 +172,12 @@ def test_in_a_browser_it_sorts_filters_and_compares(browser: Browser, tmp_path: 
     assert names(browser)[0] == "low-rate-1"
     assert browser.run("document.querySelector('#runs td.best') !== null")
 
+    heads = "document.querySelectorAll('#runs th')"
+    best = f"[...document.querySelectorAll('#runs td.best')].map(cell => {heads}[cell.cellIndex].textContent)"
+    assert "loss" not in browser.run(best), "three objectives"
     set_value(browser, "filter", "contrast-only")
     assert set(names(browser)) == {"contrast-only-0", "contrast-only-1"}
+    assert "loss" in browser.run(best)
     set_value(browser, "filter", "lr>0.2 seed=1")
     assert set(names(browser)) == {"croma-1", "contrast-only-1"}
     assert browser.run("document.querySelectorAll('#scores [data-run]').length") == 2 * 3

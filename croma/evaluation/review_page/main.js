@@ -10,6 +10,7 @@ const latest = (run) => run.evaluations.filter((each) => each.scores.length).at(
 const score = (run, protocol, modality, metric, encoder = "trained") => latest(run)?.scores.find((each) =>
   each.encoder === encoder && each.protocol === protocol && each.modality === modality && each.metric === metric);
 const visible = () => runs.filter((run) => matches(run, at("filter").value) && (!at("finished").checked || run.status === "FINISHED"));
+const objectives = () => unique(visible().map((run) => run.params["objective.kind"]).filter((kind) => kind !== undefined));
 const shown = () => visible().filter((run) => !state.off.has(run.id));
 
 const fill = (select, values, preferred) => {
@@ -35,7 +36,8 @@ const drawRuns = () => {
     { name: "run", value: (run) => run.name, show: (run) => make("span", {}, make("i", { className: "swatch", style: `background:${run.colour}` }), run.name) },
     { name: "status", value: (run) => run.status.toLowerCase() },
     ...scores,
-    { name: "loss", good: "low", value: (run) => run.metrics["train/loss"] ?? null },
+    { name: "loss", title: "bold where all runs have one objective: losses of several do not compare",
+      good: objectives().length === 1 ? "low" : undefined, value: (run) => run.metrics["train/loss"] ?? null },
     { name: "gate", value: (run) => (latest(run)?.verdict ? (latest(run).verdict.passed ? "passed" : "not passed") : ""),
       show: (run) => { const verdict = latest(run)?.verdict; return verdict ? make("span", { className: verdict.passed ? "good" : "bad", textContent: verdict.passed ? "passed" : "not passed" }) : ""; } },
     { name: "recipe", title: "runs that differ by seed alone share it", value: (run) => run.group },
