@@ -48,8 +48,7 @@ SPEC: dict[str, Any] = {
 TOWER: dict[str, Any] = {"dim": 16, "depth": 1, "heads": 2, "image": 16, "patch": 4}
 OBJECTIVES: dict[str, dict[str, Any]] = {
     "croma": SPEC["objective"],
-    # At the usual 0.07 rounding grows too fast to compare runs of hundreds of steps.
-    "dual-encoder": {"kind": "dual_encoder", "model": TOWER, "projection": 8, "temperature": 1.0},
+    "dual-encoder": {"kind": "dual_encoder", "model": TOWER, "projection": 8},
     "single-sensor": {"kind": "dual_encoder", "positives": "views", "model": {**TOWER, "towers": ["optical"]}},
     "cmid": {
         "kind": "cmid",
