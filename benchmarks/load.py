@@ -39,11 +39,16 @@ LOCAL = {"ours": 4, "ours, first reads": 1, "preadv": 4, "SPDL": 2}
 FLOORS = ("preadv", "plain GET")
 """The bytes and nothing else: locally, and streamed."""
 STREAMED = [name for name in LOADERS if name not in ("preadv", "webdataset float32")]
+HERE = [
+    "ours",
+    "ours, first reads",
+    *(name for name in LOADERS if name not in ("ours", "ours kept on disk", "plain GET")),
+]
 
 
 def installed(name: str) -> bool:
     """Whether what a loader compares with is here."""
-    return name.partition(",")[0] in ("ours", *FLOORS) or importable(NEEDS.get(name, name))
+    return name.partition(",")[0] in ("ours", "ours kept on disk", *FLOORS) or importable(NEEDS.get(name, name))
 
 
 def measure(name: str, job: dict[str, Any], limit: float) -> dict[str, Any] | None:
@@ -211,10 +216,9 @@ def main() -> None:
     make(options.folder, options.shards)
     report: dict[str, Any] = {"machine": machine(), "chips": options.shards * PER_SHARD}
     common = {"folder": str(options.folder), "workers": options.workers}
-    here = ["ours", "ours, first reads", *(name for name in LOADERS if name not in ("ours", "plain GET"))]
-    ready = [name for name in here if installed(name)]
+    ready = [name for name in HERE if installed(name)]
     report["local"] = compare(ready, options.rounds, options.limit, LOCAL, **common)
-    print(f"Local, {options.workers} readers\n\n{table(report['local'], here)}\n", flush=True)
+    print(f"Local, {options.workers} readers\n\n{table(report['local'], HERE)}\n", flush=True)
     if object_store.is_there():
         with store_of(options.folder) as address:
             streamed = [name for name in STREAMED if installed(name)]

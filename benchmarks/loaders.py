@@ -22,9 +22,12 @@ from torch import Tensor
 from benchmarks.forms import TYPES
 from croma import storage
 from croma.batches.cache import CachedShards
+from croma.batches.filler import Filler
 from croma.batches.loader import Loader
-from croma.batches.source import ChipTable, LocalShards, Source
+from croma.batches.readers import Readers
+from croma.batches.source import ChipTable, LocalShards
 from croma.batches.spec import Augmentation, Reading
+from croma.batches.stream import Stream
 from croma.shards.ref import DatasetRef
 from croma.training.data import TrainingData, open_training_data
 from croma.training.spec import TrainSpec
@@ -64,13 +67,18 @@ class Job:
         return sorted(Path(self.folder).glob("datasets/noise/shards/train/*.tar"))
 
 
-def ours(job: Job) -> Iterator[Batch]:
-    """Ours; with checksums, which each process compares at its first read of a chip."""
+def ours(job: Job, kept: bool = False) -> Iterator[Batch]:
+    """Ours; with checksums, which each process compares at its first read of a chip. Streamed straight into batches."""
     data = _data(job)
-    reading = Reading(threads=job.workers)
-    with Loader(_order(data, job), data.chips, data.layout.planes, _source(data, job), reading=reading) as loader:
+    filler = _filler(data, job, Reading(threads=job.workers), kept)
+    with Loader(data.order(_spec(job)), data.chips, data.layout.planes, filler) as loader:
         for raw in loader.batches(job.start, job.epochs * len(data.chips) // job.batch):
             yield {"s1": raw.radar, **{f"s2_{resolution}m": plane for resolution, plane in raw.optical.items()}}
+
+
+def ours_kept(job: Job) -> Iterator[Batch]:
+    """Ours, streamed through the cache on local disk."""
+    return ours(job, kept=True)
 
 
 def _data(job: Job) -> TrainingData:
@@ -82,15 +90,14 @@ def _spec(job: Job) -> TrainSpec:
     return TrainSpec(steps=1, global_batch=job.batch, augmentation=crop, window=WINDOW if job.store else None)
 
 
-def _order(data: TrainingData, job: Job) -> Any:
-    return data.order(_spec(job))
-
-
-def _source(data: TrainingData, job: Job) -> Source:
+def _filler(data: TrainingData, job: Job, reading: Reading, kept: bool) -> Filler:
     if not job.store:
-        return LocalShards(data.chips)
+        return Readers(data.chips, LocalShards(data.chips), reading)
     chips = _remote(data.chips, job)
-    return CachedShards(chips, data.runs, storage.read_pieces, Path(job.scratch), 10**12)
+    if not kept:
+        return Stream(chips, storage.read_into, reading)
+    cached = CachedShards(chips, data.runs, storage.read_pieces, Path(job.scratch), 10**12)
+    return Readers(chips, cached, reading)
 
 
 def _remote(chips: ChipTable, job: Job) -> ChipTable:
@@ -309,6 +316,7 @@ def _shuffled(chips: int, job: Job) -> list[np.ndarray[Any, Any]]:
 
 LOADERS: dict[str, Callable[[Job], Iterator[Batch]]] = {
     "ours": ours,
+    "ours kept on disk": ours_kept,
     "preadv": preadv,
     "plain GET": plain_get,
     "webdataset": webdataset,
@@ -322,6 +330,7 @@ NEEDS = {"webdataset float32": "webdataset", "mosaicml-streaming": "streaming", 
 """The module of a loader, where it has another name."""
 IMPORTS = {
     "ours": ("pyarrow.dataset",),
+    "ours kept on disk": ("pyarrow.dataset",),
     "preadv": ("pyarrow.dataset",),
     "plain GET": ("pyarrow.dataset",),
     "webdataset": ("webdataset",),

@@ -9,9 +9,10 @@ knows (AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, …), so none is ever in an address.
 import os
 import shutil
 import stat
+import time
 import uuid
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -24,12 +25,15 @@ from obstore import exceptions
 from obstore.store import S3Store
 
 from croma import wire
+from croma.buffers import Buffers, put
 from croma.errors import InputError, TransientError
 
 _TAKEN = {"PreconditionFailed", "412", "ConditionalRequestConflict"}
 _CLIENT: Any = {"connect_timeout": timedelta(seconds=10), "timeout": timedelta(seconds=60), "allow_http": True}
 _PROXIES = ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY")
 _SIGNED_FOR = timedelta(minutes=10)
+_SIGNED_ANEW = 300.0
+"""Seconds."""
 _RETRY: Any = {"max_retries": 5, "retry_timeout": timedelta(seconds=60)}
 
 
@@ -108,20 +112,36 @@ def read_pieces(address: str, offset: int, length: int) -> Generator[memoryview,
     if local_path(address) is not None:
         yield read_range(address, offset, length)
         return
-    bucket, key = _place(address)
-    options = delta_options(address)
-    store = _bucket(bucket, tuple(options.items()))
     end = offset + length
     with _translated(address):
-        if options.get("AWS_ENDPOINT_URL", "").startswith("http://") and not any(map(os.environ.get, _PROXIES)):
+        if url := _plain_url(address):
             with suppress(OSError):  # obstore tries again, and says what is wrong
-                for piece in wire.get_range(obstore.sign(store, "GET", key, _SIGNED_FOR), offset, length):
+                for piece in wire.get_range(url, offset, length):
                     offset += len(piece)
                     yield piece
                 return
+        bucket, key = _place(address)
+        store = _bucket(bucket, tuple(delta_options(address).items()))
         found = obstore.get(store, key, options={"range": (offset, end)})
         for chunk in found.stream(min_chunk_size=wire.PIECE):
             yield memoryview(chunk)
+
+
+def read_into(address: str, offset: int, buffers: Buffers) -> int:
+    """Fill `buffers`, one after the other, with the bytes from `offset` on; returns how many, fewer at the file's end.
+
+    Raises:
+        FileNotFoundError: nothing is there.
+    """
+    with _translated(address), suppress(OSError):
+        if url := _plain_url(address):
+            return wire.get_range_into(url, offset, buffers)
+    position = 0
+    with closing(read_pieces(address, offset, sum(map(len, buffers)))) as pieces:
+        for piece in pieces:
+            put(piece, buffers, position)
+            position += len(piece)
+    return position
 
 
 def write(address: str, data: bytes) -> None:
@@ -281,6 +301,20 @@ def _entry(path: Path) -> Entry | None:
     except FileNotFoundError:
         return None
     return Entry(str(path), found.st_size, found.st_mtime) if stat.S_ISREG(found.st_mode) else None
+
+
+def _plain_url(address: str) -> str | None:
+    """The signed address of a file that is reached over HTTP without TLS and without a proxy; None for any other."""
+    options = delta_options(address)
+    if not options.get("AWS_ENDPOINT_URL", "").startswith("http://") or any(map(os.environ.get, _PROXIES)):
+        return None
+    return _signed(*_place(address), tuple(options.items()), int(time.monotonic() / _SIGNED_ANEW))
+
+
+@lru_cache(maxsize=1024)
+def _signed(bucket: str, key: str, options: tuple[tuple[str, str], ...], now: int) -> str:  # noqa: ARG001
+    """To sign takes as long as to receive a chip, so it is done anew only with another `now`."""
+    return obstore.sign(_bucket(bucket, options), "GET", key, _SIGNED_FOR)
 
 
 def _remote(address: str) -> bool:

@@ -1,4 +1,4 @@
-"""A range of a file over plain HTTP, handed over in pieces while it arrives.
+"""A range of a file over plain HTTP, handed over in pieces while it arrives, or put where it belongs.
 
 For stores that are reached without TLS, as those inside a cluster mostly are. One small buffer a thread takes all
 pieces: the processor's cache still holds a piece when it is written to disk, and none is copied to be put together. A
@@ -10,14 +10,19 @@ import re
 import socket
 import struct
 import threading
-from collections.abc import Generator
-from contextlib import suppress
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from urllib.parse import urlsplit
+
+from croma.buffers import Buffers, cut, put
 
 PIECE = 256 * 1024
 """Bytes of a piece, at most."""
 HEAD = 16 * 1024
 """Bytes that the head of an answer may have."""
+BUFFERS = 1024
+"""Buffers that the kernel fills in one call, at most (IOV_MAX of Linux)."""
 CONNECT, TIMEOUT = 10.0, 60
 """Seconds to connect in, and seconds without a byte after which a server is given up."""
 
@@ -47,6 +52,55 @@ def get_range(url: str, offset: int, length: int) -> Generator[memoryview, None,
     Raises:
         OSError: no connection, an answer that is not the range, or one that breaks off.
     """
+    with _asked(url, offset, length) as answer:
+        held = answer.held
+        while True:
+            answer.left -= len(held)
+            if len(held):
+                yield held
+            if answer.left <= 0:
+                break
+            got = answer.connection.recv_into(_thread.buffer, min(answer.left, PIECE), socket.MSG_WAITALL)
+            held = _thread.buffer[:got]
+            if not got:
+                raise answer.broken()
+
+
+def get_range_into(url: str, offset: int, buffers: Buffers) -> int:
+    """Fill `buffers`, one after the other, with the bytes of `url` from `offset` on; returns how many there were.
+
+    The kernel puts bytes where they belong, so they are copied no second time. Raises as `get_range` does.
+    """
+    with _asked(url, offset, sum(map(len, buffers))) as answer:
+        length = answer.left
+        put(answer.held, buffers, 0)
+        answer.left -= len(answer.held)
+        while answer.left > 0:
+            places = cut(buffers, length - answer.left, length)[:BUFFERS]
+            got = answer.connection.recvmsg_into(places, 0, socket.MSG_WAITALL)[0]
+            if not got:
+                raise answer.broken()
+            answer.left -= got
+    return length
+
+
+@dataclass
+class _Answer:
+    """An answer whose head was read."""
+
+    connection: socket.socket
+    held: memoryview
+    """Bytes that came with the head, in the thread's buffer."""
+    left: int
+    """Bytes that nobody took, with those."""
+
+    def broken(self) -> OSError:
+        return OSError(f"the answer breaks off {self.left} bytes before its end")
+
+
+@contextmanager
+def _asked(url: str, offset: int, length: int) -> Iterator[_Answer]:
+    """The answer to a request of a range. Whoever takes all of it leaves the connection to the next request."""
     parts, buffer = urlsplit(url), _thread.buffer
     request = (
         f"GET {parts.path}?{parts.query} HTTP/1.1\r\nHost: {parts.netloc}\r\n"
@@ -58,18 +112,11 @@ def get_range(url: str, offset: int, length: int) -> Generator[memoryview, None,
         head = _ANSWER.match(bytes(buffer[: min(got, HEAD)]))
         if head is None:
             raise OSError("no answer in HTTP/1.1")
-        left = _length(head, offset, length)
-        held = buffer[head.end() : got]
-        while True:
-            left -= len(held)
-            if len(held):
-                yield held
-            if left <= 0:
-                break
-            held = buffer[: connection.recv_into(buffer, min(left, PIECE), socket.MSG_WAITALL)]
-            if not len(held):
-                raise OSError(f"the answer breaks off {left} bytes before its end")
-        reusable = left == 0 and not _CLOSES.search(head[2])
+        answer = _Answer(connection, buffer[head.end() : got], _length(head, offset, length))
+        if len(answer.held) > answer.left:
+            raise OSError("an answer that is longer than it says")
+        yield answer
+        reusable = answer.left == 0 and not _CLOSES.search(head[2])
     finally:
         if reusable:
             _thread.server, _thread.connection = parts.netloc, connection
@@ -113,7 +160,7 @@ def _head(connection: socket.socket, buffer: memoryview) -> int:
     """Bytes received when the head of an answer is whole."""
     got = 0
     while got < HEAD:
-        more = connection.recv_into(buffer[got:])
+        more = connection.recv_into(buffer[got:], HEAD - got)
         if not more:
             raise ConnectionResetError("the server closed the connection")
         got += more

@@ -36,6 +36,25 @@ def test_pieces_make_up_the_range(root: str, monkeypatch: pytest.MonkeyPatch) ->
     assert joined(address, 7, 700_000) == data[7:700_007]
 
 
+def test_buffers_are_filled(root: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    address, data = storage.join(root, "c.bin"), bytes(range(256)) * 4_000
+    storage.write(address, data)
+    memory = bytearray(700_000)
+    places = [memoryview(memory)[:100], memoryview(memory)[100:100], memoryview(memory)[100:]]
+
+    def filled(offset: int) -> bytes:
+        memory[:] = bytes(len(memory))
+        return bytes(memory[: storage.read_into(address, offset, places)])
+
+    for _ in range(2):
+        assert filled(7) == data[7:700_007]
+        assert filled(len(data) - 500) == data[-500:]
+        with pytest.raises(FileNotFoundError):
+            storage.read_into(storage.join(root, "nothing"), 0, places)
+        monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")  # obstore's way; it leaves loopback alone
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+
+
 def test_plain_http_needs_no_other_client(s3_root: str, monkeypatch: pytest.MonkeyPatch) -> None:
     address, data = storage.join(s3_root, "b.bin"), bytes(range(256)) * 4_000
     storage.write(address, data)

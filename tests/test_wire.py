@@ -70,6 +70,18 @@ def test_ranges_come_in_pieces_over_one_connection(server: Server) -> None:
     assert server.connections == 1
 
 
+@pytest.mark.parametrize("offset", [0, len(DATA) - 300_000])
+def test_ranges_are_put_where_they_belong(server: Server, offset: int) -> None:
+    memory = bytearray(700_000)
+    places = [memoryview(memory)[start : start + 350] for start in range(0, 700_000, 350)]  # more than one call takes
+    got = wire.get_range_into(server.url("file"), offset, places)
+    assert got == min(700_000, len(DATA) - offset)
+    assert memory[:got] == DATA[offset : offset + got]
+    assert not any(memory[got:])
+    assert fetched(server.url("file"), 3, 1_000) == DATA[3:1_003]
+    assert server.connections == 1
+
+
 def test_a_connection_that_was_closed_meanwhile_is_made_anew(server: Server) -> None:
     for _ in range(3):
         assert fetched(server.url("idle"), 7, 5_000) == DATA[7:5_007]
@@ -80,6 +92,8 @@ def test_a_connection_that_was_closed_meanwhile_is_made_anew(server: Server) -> 
 def test_what_is_not_the_range_is_no_answer(server: Server, way: str) -> None:
     with pytest.raises(OSError, match=r"HTTP|another range|breaks off"):
         fetched(server.url(way), 1_000, 500_000)
+    with pytest.raises(OSError, match=r"HTTP|another range|breaks off"):
+        wire.get_range_into(server.url(way), 1_000, [memoryview(bytearray(500_000))])
     assert fetched(server.url("file"), 1_000, 500_000) == DATA[1_000:501_000]
 
 

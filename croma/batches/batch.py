@@ -1,5 +1,6 @@
 """The two bundles of tensors: as they are stored, and as a model takes them. Needs torch alone."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from torch import Tensor
@@ -24,6 +25,22 @@ class RawBatch(NamedTuple):
     """
     ids: tuple[str, ...]
     """Chip ids, length b."""
+    stored: Tensor | None = None
+    """uint8 (b, bytes of a chip): where radar and optical are views of whole chips, those; they move in one copy."""
+
+    def moved(self, move: Callable[[Tensor], Tensor]) -> "RawBatch":
+        """The same batch with every tensor moved by `move`; views become views of what was moved."""
+        if self.stored is None:
+            optical = {resolution: move(bands) for resolution, bands in self.optical.items()}
+            return RawBatch(move(self.radar), optical, move(self.keys), self.ids)
+        stored = move(self.stored)
+        optical = {resolution: _view(stored, bands) for resolution, bands in self.optical.items()}
+        return RawBatch(_view(stored, self.radar), optical, move(self.keys), self.ids, stored)
+
+
+def _view(stored: Tensor, like: Tensor) -> Tensor:
+    """Of `stored` what `like` is of the tensor that it is a view of."""
+    return stored.view(like.dtype).as_strided(like.shape, like.stride(), like.storage_offset())
 
 
 class Batch(NamedTuple):

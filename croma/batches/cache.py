@@ -13,32 +13,25 @@ anew. Needs numpy alone: the function that reads remote bytes is given.
 import contextlib
 import fcntl
 import hashlib
-import logging
 import mmap
 import os
 import threading
-import time
-from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Future
 from pathlib import Path
 
 import numpy as np
 
+from croma.batches.requests import PAUSE, REQUESTS, fetch, make_pool
 from croma.batches.source import ChipTable, Integers, OpenFile, OpenFiles, check_length
-from croma.errors import ContractError, InputError, TransientError
-
-log = logging.getLogger(__name__)
+from croma.errors import InputError
 
 ReadPieces = Callable[[str, int, int], Generator[memoryview, None, None]]
 """Bytes of a remote file, (address, offset, length), in pieces that hold until the next is asked for."""
 
-FETCHERS = 32
-"""Requests in flight."""
-QUEUED = 8 * FETCHERS
+QUEUED = 8 * REQUESTS
 """Blocks that are asked for at once: enough to keep requests in flight while the first batch of a window waits for what
 may be half of the window's blocks."""
-ATTEMPTS = 4
-"""Tries of a request that failed for a passing reason; pauses double from half a second."""
 _EVICT_EVERY = 16
 """Fetched blocks between two looks at the size of the cache."""
 
@@ -47,7 +40,13 @@ class CachedShards:
     """Remote shards read through the cache. A `Source`."""
 
     def __init__(
-        self, chips: ChipTable, runs: Integers, read_pieces: ReadPieces, folder: Path, capacity: int, pause: float = 0.5
+        self,
+        chips: ChipTable,
+        runs: Integers,
+        read_pieces: ReadPieces,
+        folder: Path,
+        capacity: int,
+        pause: float = PAUSE,
     ) -> None:
         """Chips whose blocks are `runs`, fetched by `read_pieces`, kept in `folder`.
 
@@ -65,24 +64,22 @@ class CachedShards:
         self._first = np.searchsorted(self._shard, np.arange(len(chips.shards) + 1))
         folder.mkdir(parents=True, exist_ok=True)
         self._files = OpenFiles(self._open)
-        self._pool = ThreadPoolExecutor(FETCHERS, thread_name_prefix="fetch")
-        together = threading.Barrier(FETCHERS)  # start them now: beside others that fetch it takes ten times as long
-        list(self._pool.map(lambda _: together.wait(), range(FETCHERS)))
+        self._pool = make_pool()
         self._pending: dict[int, Future[None]] = {}
         self._seen = np.zeros(len(runs) - 1, np.bool_)  # blocks that need not be asked for; a hint, `read` looks
         self._lock = threading.Lock()
         self._fetched = 0
 
-    def read(self, chip: int, buffers: Sequence[memoryview]) -> None:
+    def read(self, chip: int, row: memoryview) -> None:
         """See `Source`. Waits for the chip's block."""
         block = self._block(chip)
         while True:
             with self._files.borrow(int(self._shard[block])) as file:
                 if self._has(file, block):
-                    got = os.preadv(file.descriptor, buffers, int(self._chips.offset[chip]))
+                    got = os.preadv(file.descriptor, [row], int(self._chips.offset[chip]))
                     break
             self._request(block).result()
-        check_length(self._chips, chip, got, buffers)
+        check_length(self._chips, chip, got, len(row))
 
     def expect(self, chips: Integers) -> bool:
         """Begin to fetch the blocks of `chips` that are not here, in that order. False: enough are under way."""
@@ -147,23 +144,16 @@ class CachedShards:
         """Write the bytes of a block down as they arrive; what breaks off begins anew."""
         address = self._chips.shards[int(self._shard[block])]
         start, stop = int(self._start[block]), int(self._stop[block])
-        for attempt in range(ATTEMPTS):
+
+        def once() -> int:
             position = start
-            try:
-                with contextlib.closing(self._read_pieces(address, start, stop - start)) as pieces:
-                    for piece in pieces:
-                        _write_all(file.descriptor, piece, position)
-                        position += len(piece)
-                break
-            except FileNotFoundError:
-                raise ContractError(f"{address}: the shard is missing; restore or rebuild it") from None
-            except TransientError as error:
-                if attempt == ATTEMPTS - 1:
-                    raise
-                log.warning("%s; trying again", error)
-                time.sleep(self._pause * 2**attempt)
-        if position != stop:
-            raise ContractError(f"{address}: ends at {position} bytes, the index says {stop}; rebuild the shard")
+            with contextlib.closing(self._read_pieces(address, start, stop - start)) as pieces:
+                for piece in pieces:
+                    _write_all(file.descriptor, piece, position)
+                    position += len(piece)
+            return position - start
+
+        fetch(address, start, stop - start, once, self._pause)
 
     def _open(self, shard: int) -> int:
         """Open, and if need be make, the cache file of a shard."""

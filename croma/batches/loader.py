@@ -1,15 +1,14 @@
-"""Batches from shards: a few threads fill a ring of batch buffers with bytes straight from the tar.
+"""Batches from shards: threads fill a ring of batch buffers with bytes straight from the tar.
 
-A chip costs one `preadv` into the rows of the batch that are its planes; the tar and npy headers between them go to a
-scratch area. Nothing is decoded, copied or handed between processes; pixels leave here as they are stored. What a
-batch holds is the business of `Order`, so the loader keeps no state but the step, and begins at any step at once.
+The bytes of a chip are a row of a buffer, tar and npy headers and all; a batch's planes are views of it. Nothing is
+decoded, copied or handed between processes; pixels leave here as they are stored. What a batch holds is the business
+of `Order`, how it is filled that of a `Filler`, so the loader keeps no state but the step, and begins at any step at
+once.
 """
 
-import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from itertools import chain, pairwise
+from concurrent.futures import Future, wait
 from typing import NamedTuple
 
 import numpy as np
@@ -17,17 +16,13 @@ import torch
 from torch import Tensor
 
 from croma.batches.batch import RawBatch
-from croma.batches.checksum import crc32_of
+from croma.batches.filler import Filler, Filling
 from croma.batches.order import Draw, Order
-from croma.batches.source import ChipTable, Source
-from croma.batches.spec import Reading
+from croma.batches.source import ChipTable
 from croma.distributed import share
-from croma.errors import ContractError
 from croma.sensors import SENTINEL_2_L2A
-from croma.shards.layout import Plane
+from croma.shards.layout import BLOCK, Plane
 
-PIECE = 16
-"""Chips that a reader thread takes at a time."""
 LOOK = 16
 """Steps that are looked ahead, at most, when a batch is begun: few, so that the first batch is not kept waiting, yet so
 many that requests stay in flight while a window's first batch is waited for."""
@@ -42,10 +37,12 @@ IMAGES = {"s1": torch.float16} | dict.fromkeys(OPTICAL.values(), torch.uint16)
 class Slot(NamedTuple):
     """One batch buffer of the ring."""
 
+    stored: Tensor
+    """uint8 (rows, bytes)."""
+    rows: list[memoryview]
+    """The same, by row."""
     planes: dict[str, Tensor]
-    """By name, (rows, *shape)."""
-    rows: list[list[memoryview]]
-    """By row, where the bytes of a chip go, in file order."""
+    """The same, by name: (rows, *shape)."""
 
 
 class Loader:
@@ -59,26 +56,29 @@ class Loader:
         order: Order,
         chips: ChipTable,
         planes: Sequence[Plane],
-        source: Source,
+        filler: Filler,
         *,
         rank: int = 0,
         world: int = 1,
-        reading: Reading | None = None,
+        ahead: int | None = None,
+        whole: bool = True,
         pin: bool = False,
     ) -> None:
-        """Batches of rank `rank` of `world`; with `pin` in page-locked buffers, for asynchronous copies to a GPU."""
+        """Batches of rank `rank` of `world`, filled by `filler`, which is told what is wanted `ahead` steps early.
+
+        With `whole` all bytes of a chip are read, as its checksum takes; else no more than the pixels. With `pin`
+        buffers are page-locked, for asynchronous copies to a GPU. `ahead` unset: as many steps as a shuffle window
+        takes and a quarter more, so that the next window arrives while one is used.
+        """
         self._order = order
         self._chips = chips
-        self._source = source
+        self._filler = filler
         self._rank, self._world = rank, world
-        self._reading = reading or Reading()
-        self._ahead = self._reading.ahead or -(-5 * (order.window or order.chips) // (4 * order.global_batch))
-        self._verified = np.zeros(len(chips), np.bool_)
+        window = order.window or order.chips
+        self._ahead = ahead or -(-5 * window // (4 * order.global_batch))
         rows = max(_length(share(order.global_batch, r, world)) for r in (0, world - 1, rank))
-        whole = chips.length if self._reading.verify else 0
-        self._slots = [make_slot(planes, rows, whole, pin) for _ in range(self._reading.depth)]
-        self._pool = ThreadPoolExecutor(self._reading.threads, thread_name_prefix="reader")
-        self._closed = threading.Event()
+        depth = filler.depth(-(-window // order.global_batch) + 1, rows * chips.length)
+        self._slots = [make_slot(planes, rows, chips.length if whole else 0, pin) for _ in range(depth)]
 
     def __enter__(self) -> "Loader":
         return self
@@ -93,63 +93,46 @@ class Loader:
         expected = step = start
         try:
             while ready or step < stop:
-                while free and step < stop:
+                while (count := self._together(step, stop)) and len(free) >= count:
                     expected = self._expect(max(expected, step), step, stop)
-                    ready.append(self._begin(free.popleft(), step))
-                    step += 1
-                slot, draw, pieces = ready.popleft()
+                    ready.extend(self._begin([free.popleft() for _ in range(count)], step))
+                    step += count
+                slot, draw, pieces = ready[0]
                 for piece in pieces:
                     piece.result()
+                ready.popleft()
                 yield self._batch(slot, draw)
                 free.append(slot)
         finally:
             wait([piece for _, _, pieces in ready for piece in pieces if not piece.cancel()])
 
     def close(self) -> None:
-        """Stop the threads and let go of the source."""
-        self._closed.set()
-        self._pool.shutdown(wait=True, cancel_futures=True)
-        self._source.close()
+        """Stop what fills batches."""
+        self._filler.close()
+
+    def _together(self, step: int, stop: int) -> int:
+        """Steps that are begun at once: the rest of a window, so that neighbours in it can be fetched together.
+
+        At most half of the ring, so that the other half can be used meanwhile.
+        """
+        return min(self._order.window_stop(step) - step, len(self._slots) // 2, stop - step)
 
     def _expect(self, expected: int, step: int, stop: int) -> int:
-        """Tell the source what `step` needs and, as long as it has room for more, what comes after.
+        """Tell the filler what `step` needs and, as long as it has room for more, what comes after.
 
         `expected` is the first step that it was not told; returns what that is now.
         """
         until = min(step + self._ahead, expected + LOOK, stop)
         wants = True
         while expected < until and (wants or expected <= step):
-            wants = self._source.expect(self._order.slice(expected, self._rank, self._world).chips)
+            wants = self._filler.expect(self._order.slice(expected, self._rank, self._world).chips)
             expected += 1
         return expected
 
-    def _begin(self, slot: Slot, step: int) -> tuple[Slot, Draw, list["Future[None]"]]:
-        draw = self._order.slice(step, self._rank, self._world)
-        cuts = range(0, len(draw.chips), PIECE)
-        return slot, draw, [self._pool.submit(self._fill, slot, draw, cut) for cut in cuts]
-
-    def _fill(self, slot: Slot, draw: Draw, first: int) -> None:
-        for row in range(first, min(first + PIECE, len(draw.chips))):
-            if self._closed.is_set():
-                return
-            chip = int(draw.chips[row])
-            self._source.read(chip, slot.rows[row])
-            if self._reading.verify and not self._verified[chip]:
-                self._check(chip, slot.rows[row])
-                self._verified[chip] = True
-
-    def _check(self, chip: int, buffers: list[memoryview]) -> None:
-        """Compare the bytes with the index; a damaged copy is fetched anew once."""
-        if crc32_of(buffers) == self._chips.crc32[chip]:
-            return
-        if self._source.renew(chip):
-            self._source.read(chip, buffers)
-            if crc32_of(buffers) == self._chips.crc32[chip]:
-                return
-        address = self._chips.shards[int(self._chips.shard[chip])]
-        raise ContractError(
-            f"{address}: chip {self._chips.name(chip)} is damaged (checksum differs); restore or rebuild the shard"
-        )
+    def _begin(self, slots: Sequence[Slot], step: int) -> list[tuple[Slot, Draw, list["Future[None]"]]]:
+        draws = [self._order.slice(step + i, self._rank, self._world) for i in range(len(slots))]
+        batches = [Filling(draw.chips, slot.rows) for slot, draw in zip(slots, draws, strict=True)]
+        return list(zip(slots, draws, self._filler.fill(batches), strict=True))
 
     def _batch(self, slot: Slot, draw: Draw) -> RawBatch:
         count = len(draw.chips)
@@ -157,25 +140,29 @@ class Loader:
             radar=slot.planes["s1"][:count],
             optical={r: slot.planes[name][:count] for r, name in OPTICAL.items() if name in slot.planes},
             keys=torch.from_numpy(draw.keys),
-            ids=tuple(self._chips.name(int(chip)) for chip in draw.chips),
+            ids=self._chips.names(draw.chips),
+            stored=slot.stored[:count],
         )
 
 
 def make_slot(planes: Sequence[Plane], rows: int, whole: int, pin: bool) -> Slot:
     """A buffer for `rows` chips, of each of which `whole` bytes are read; 0 stops after the last image plane."""
-    wanted = [plane for plane in planes if plane.name in IMAGES]
-    tensors = {p.name: torch.empty((rows, *p.shape), dtype=IMAGES[p.name], pin_memory=pin) for p in wanted}
-    pixels = {name: tensor.view(torch.uint8).numpy().reshape(rows, -1) for name, tensor in tensors.items()}
-    starts = [0, *(plane.offset + plane.nbytes for plane in wanted)]
-    stops = [*(plane.offset for plane in wanted), max(whole, starts[-1])]
-    gaps = np.cumsum([0, *(stop - start for start, stop in zip(starts, stops, strict=True))])
-    scratch = np.empty((rows, gaps[-1]), np.uint8)  # headers only, side by side
-    targets = []
-    for row in range(rows):
-        between = [scratch[row, start:stop].data for start, stop in pairwise(gaps)]
-        images = [pixels[plane.name][row].data for plane in wanted]
-        targets.append([*chain.from_iterable(zip(between, images, strict=False)), between[-1]])
-    return Slot(tensors, targets)
+    images = [plane for plane in planes if plane.name in IMAGES]
+    length = whole or max(-(-(plane.offset + plane.nbytes) // BLOCK) * BLOCK for plane in images)
+    # numpy asks the kernel for huge pages.
+    stored = (
+        torch.empty((rows, length), dtype=torch.uint8, pin_memory=True)
+        if pin
+        else torch.from_numpy(np.empty((rows, length), np.uint8))
+    )
+    flat = stored.view(-1).numpy().data
+    views = {
+        plane.name: stored[:, plane.offset : plane.offset + plane.nbytes]
+        .view(IMAGES[plane.name])
+        .view(rows, *plane.shape)
+        for plane in images
+    }
+    return Slot(stored, [flat[start : start + length] for start in range(0, len(flat), length)], views)
 
 
 def _length(part: slice) -> int:

@@ -79,6 +79,13 @@ class Order:
         part = share(self.global_batch, rank, world)
         return Draw(whole.chips[part], whole.keys[part])
 
+    def window_stop(self, step: int) -> int:
+        """The first step after `step` that holds nothing of the window in which `step` begins."""
+        epoch, position = divmod(step * self.global_batch, self.chips)
+        bounds = self._windows(epoch)[1]
+        end = epoch * self.chips + int(bounds[np.searchsorted(bounds, position, "right")])
+        return -(-end // self.global_batch)
+
     @cached_property
     def _base(self) -> int:
         """The seed and the dataset as 64 bits."""

@@ -6,7 +6,6 @@ Needs numpy alone. Shards in object storage are read through `croma.batches.cach
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -45,12 +44,16 @@ class ChipTable:
         """The id of a chip."""
         return bytes(self.ids[chip]).decode()
 
+    def names(self, chips: Integers) -> tuple[str, ...]:
+        """The ids of chips."""
+        return tuple(self.ids[chips].astype(str).tolist())
+
 
 class Source(Protocol):
     """Bytes of chips by number. Safe to use from several threads."""
 
-    def read(self, chip: int, buffers: Sequence[memoryview]) -> None:
-        """Fill `buffers` one after the other with the chip's bytes; together they are at most its length.
+    def read(self, chip: int, row: memoryview) -> None:
+        """Fill `row` with the chip's first bytes, or all.
 
         Raises:
             ContractError: the shard is missing or too short.
@@ -72,21 +75,21 @@ class Source(Protocol):
 
 
 class LocalShards:
-    """Shards that are files on this machine: a chip is one `preadv` into the caller's buffers."""
+    """Shards that are files on this machine: a chip is one `preadv` into the caller's row."""
 
     def __init__(self, chips: ChipTable) -> None:
         self._chips = chips
         self._files = OpenFiles(lambda shard: os.open(chips.shards[shard], os.O_RDONLY))
 
-    def read(self, chip: int, buffers: Sequence[memoryview]) -> None:
+    def read(self, chip: int, row: memoryview) -> None:
         """See `Source`."""
         shard = int(self._chips.shard[chip])
         try:
             with self._files.borrow(shard) as file:
-                got = os.preadv(file.descriptor, buffers, int(self._chips.offset[chip]))
+                got = os.preadv(file.descriptor, [row], int(self._chips.offset[chip]))
         except FileNotFoundError:
             raise ContractError(f"{self._chips.shards[shard]}: the shard is missing; restore or rebuild it") from None
-        check_length(self._chips, chip, got, buffers)
+        check_length(self._chips, chip, got, len(row))
 
     def expect(self, chips: Integers) -> bool:  # noqa: ARG002
         """Nothing to do: the files are here."""
@@ -101,13 +104,12 @@ class LocalShards:
         self._files.close()
 
 
-def check_length(chips: ChipTable, chip: int, got: int, buffers: Sequence[memoryview]) -> None:
+def check_length(chips: ChipTable, chip: int, got: int, wanted: int) -> None:
     """See that a read was complete.
 
     Raises:
         ContractError: the shard ends before the chip does.
     """
-    wanted = sum(map(len, buffers))
     if got != wanted:
         raise ContractError(
             f"{chips.shards[int(chips.shard[chip])]}: ends within chip {chips.name(chip)} "

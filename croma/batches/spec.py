@@ -33,13 +33,16 @@ class Reading:
     ahead: int | None = None
     """Steps whose chips are requested from remote storage before they are needed; unset: as many as a shuffle window
     takes and a quarter more, so that the next window arrives while this one is used and requests never cease."""
+    memory_gb: float = 2.0
+    """Memory of each worker for batches that arrive from remote storage, in 10⁹ bytes, where no disk keeps them."""
     verify: bool = True
     """Compare every chip with its checksum at its first use in a process."""
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     def __post_init__(self) -> None:
-        low = [
+        low = [f"memory_gb is {self.memory_gb}; it is more than 0"] if self.memory_gb <= 0 else []
+        low += [
             f"{name} is {value}; it is at least {least}"
             for name, value, least in (("threads", self.threads, 1), ("depth", self.depth, 2), ("ahead", self.ahead, 1))
             if value is not None and value < least

@@ -11,8 +11,14 @@ import pyarrow as pa
 
 from croma import storage
 from croma.batches.cache import CachedShards
+from croma.batches.filler import Filler
+from croma.batches.kept import PartlyKept, shards_that_fit
 from croma.batches.order import Integers, Order, cut_into_runs
-from croma.batches.source import ChipTable, LocalShards, Source
+from croma.batches.readers import Readers
+from croma.batches.requests import chips_of_a_request
+from croma.batches.source import ChipTable, LocalShards
+from croma.batches.spec import Reading
+from croma.batches.stream import Stream
 from croma.errors import InputError
 from croma.model.towers_spec import TowersSpec
 from croma.sensors import OPTICAL_CHANNELS, RADAR_CHANNELS, Role
@@ -20,10 +26,6 @@ from croma.shards.dataset import Dataset, open_dataset, shard_address
 from croma.shards.layout import ChipLayout
 from croma.shards.ref import DatasetRef
 from croma.training.spec import TrainSpec
-
-RUN_BYTES = 2_000_000
-"""About how much is fetched at once from remote storage: enough that, many at a time, latency does not count, and so
-little that it is in the processor's cache still when it is written to disk (a third of the time that 8 MB take)."""
 
 
 class Scaling(NamedTuple):
@@ -62,12 +64,20 @@ class TrainingData:
             window=spec.window,
         )
 
-    def source(self, cache: Path, capacity: int) -> Source:
-        """Where chips are read from: shards on this machine as they are, remote ones through a cache in `cache`."""
-        paths = [storage.local_path(address) for address in self.chips.shards]
-        if None not in paths:
-            return LocalShards(self.chips)
-        return CachedShards(self.chips, self.runs, storage.read_pieces, cache, capacity)
+    def filler(self, reading: Reading, cache: Path, capacity: int) -> Filler:
+        """How batches are filled: from shards on this machine as they are; from remote ones through a cache in `cache`,
+        and what does not fit into its `capacity` bytes straight from storage.
+        """
+        if all(storage.local_path(address) is not None for address in self.chips.shards):
+            return Readers(self.chips, LocalShards(self.chips), reading)
+        kept = shards_that_fit(self.chips, capacity)
+        if kept == 0:
+            return Stream(self.chips, storage.read_into, reading)
+        shards = CachedShards(self.chips, self.runs, storage.read_pieces, cache, capacity)
+        cached = Readers(self.chips, shards, reading)
+        if kept == len(self.chips.shards):
+            return cached
+        return PartlyKept(self.chips, kept, cached, Stream(self.chips, storage.read_into, reading))
 
 
 def open_training_data(ref: DatasetRef, spec: TrainSpec) -> TrainingData:
@@ -97,7 +107,7 @@ def open_training_data(ref: DatasetRef, spec: TrainSpec) -> TrainingData:
         layout=dataset.layout,
         chips=chips,
         places=np.unique(cells, axis=0, return_inverse=True)[1].reshape(-1),
-        runs=cut_into_runs(chips.shard, max(1, RUN_BYTES // chips.length)),
+        runs=cut_into_runs(chips.shard, chips_of_a_request(chips.length)),
         scaling=_scaling(dataset),
         fingerprint=_fingerprint(chips),
     )

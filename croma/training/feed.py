@@ -27,12 +27,7 @@ def feed(batches: Iterator[RawBatch], device: torch.device) -> Iterator[RawBatch
 
 
 def _move(raw: RawBatch, device: torch.device) -> RawBatch:
-    moved = RawBatch(
-        radar=raw.radar.to(device, non_blocking=True),
-        optical={resolution: bands.to(device, non_blocking=True) for resolution, bands in raw.optical.items()},
-        keys=raw.keys.to(device, non_blocking=True),
-        ids=raw.ids,
-    )
+    moved = raw.moved(lambda tensor: tensor.to(device, non_blocking=True))
     current = torch.cuda.current_stream(device)
     for tensor in (moved.radar, moved.keys, *moved.optical.values()):
         tensor.record_stream(current)

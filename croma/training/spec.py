@@ -45,8 +45,8 @@ class Resources(Document):
     """`sharded` keeps on each worker its part alone of encoders and decoder, of their gradient and of the optimiser's
     moments, for networks that are large beside a device; `replicated` keeps all on each, and is faster."""
     reading: Reading = Field(default_factory=Reading)
-    cache_gb: float = Field(100.0, gt=0)
-    """Disk that each machine may use to keep remote shards, in 10⁹ bytes."""
+    cache_gb: float = Field(100.0, ge=0)
+    """Disk that each machine may use to keep remote shards, in 10⁹ bytes. Shards beyond it are streamed every epoch."""
     checkpoint_every: Count = 500
     """Steps."""
     keep: int = Field(2, ge=1)
@@ -87,8 +87,8 @@ class TrainSpec(Document):
     """Of the networks' passes; losses, weights and the optimiser are float32 always."""
     augmentation: Augmentation = Field(default_factory=Augmentation)
     window: Count | None = None
-    """Chips shuffled among each other; unset: the whole dataset. Set it to less than half of what a machine's cache
-    holds when the dataset is larger than that: the next window arrives while one is used."""
+    """Chips shuffled among each other; unset: the whole dataset. Set it where chips are small and come from remote
+    storage: neighbours in a window are fetched together, instead of each chip by a request of its own."""
     faults: Faults = Field(default_factory=Faults)
     seed: int = 0
     """Keys initial weights, order, crops and masks."""

@@ -150,13 +150,15 @@ def _first(loader: Loader, images: Callable[[RawBatch], Batch], device: torch.de
 
 
 def _loader(data: TrainingData, spec: TrainSpec, device: torch.device) -> Loader:
+    reading, cache = spec.resources.reading, cache_folder() / digest(data.ref.uri)
     return Loader(
         data.order(spec),
         data.chips,
         data.layout.planes,
-        data.source(cache_folder() / digest(data.ref.uri), int(spec.resources.cache_gb * 1e9)),
+        data.filler(reading, cache, int(spec.resources.cache_gb * 1e9)),
         rank=distributed.rank(),
         world=distributed.world_size(),
-        reading=spec.resources.reading,
+        ahead=reading.ahead,
+        whole=reading.verify,
         pin=device.type == "cuda",
     )

@@ -134,6 +134,8 @@ def test_refusals() -> None:
         Augmentation(crop=(0, 8))
     with pytest.raises(ValueError, match="threads is 0; it is at least 1; depth is 1; it is at least 2"):
         Reading(threads=0, depth=1)
+    with pytest.raises(ValueError, match="memory_gb is 0; it is more than 0"):
+        Reading(memory_gb=0)
 
 
 @pytest.mark.parametrize("size", [48, 26, 24])

@@ -2,7 +2,7 @@ import os
 import threading
 import time
 import zlib
-from collections.abc import Generator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,49 +11,23 @@ import pytest
 import torch
 
 from croma.batches.batch import RawBatch
-from croma.batches.cache import CachedShards, evict
-from croma.batches.checksum import crc32_of
+from croma.batches.checksum import crc32
+from croma.batches.filler import Filler
 from croma.batches.loader import Loader
-from croma.batches.source import LocalShards, OpenFiles, Source
+from croma.batches.source import OpenFiles
 from croma.batches.spec import Reading
-from croma.errors import ContractError, InputError, TransientError
+from croma.errors import ContractError, TransientError
+from tests.batches.fillers import REMOTE, Remote, local
+
+MakeFiller = Callable[..., Filler]
 
 
-class Remote:
-    """A store that is remote to the cache: it counts, waits, fails and lies as told."""
-
-    def __init__(self) -> None:
-        self.requests: list[tuple[str, int, int]] = []
-        self.failures = 0
-        self.damage: set[int] = set()
-        self.busy = self.most = 0
-        self._lock = threading.Lock()
-
-    def __call__(self, address: str, offset: int, length: int) -> Generator[memoryview, None, None]:
-        with self._lock:
-            self.requests.append((address, offset, length))
-            number = len(self.requests)
-            self.busy += 1
-            self.most = max(self.most, self.busy)
-        time.sleep(0.002)
-        with self._lock:
-            self.busy -= 1
-            if self.failures:
-                self.failures -= 1
-                raise TransientError("503")
-        data = bytearray(Path(address).read_bytes()[offset : offset + length])
-        if number in self.damage:
-            data[len(data) // 2] ^= 1
-        for start in range(0, len(data), 1000):
-            yield memoryview(data)[start : start + 1000]
-
-
-@pytest.fixture(params=["local", "cached"])
-def source(request: pytest.FixtureRequest, stored: Any, tmp_path: Path) -> Source:
-    if request.param == "local":
-        return LocalShards(stored.table)
-    order = stored.order(4)
-    return CachedShards(stored.table, order.runs, Remote(), tmp_path / "cache", 10**9)
+@pytest.fixture(params=[local, *REMOTE])
+def filler(request: pytest.FixtureRequest, stored: Any, tmp_path: Path) -> MakeFiller:
+    """`filler(reading=None)`."""
+    if request.param is local:
+        return lambda reading=None: local(stored, reading)
+    return lambda reading=None: request.param(stored, tmp_path / "cache", Remote(), reading)
 
 
 def copies(batch: RawBatch) -> RawBatch:
@@ -67,9 +41,10 @@ def same(a: RawBatch, b: RawBatch) -> bool:
 
 
 @pytest.mark.parametrize("verify", [True, False])
-def test_batches_hold_the_chips_that_were_written(stored: Any, source: Source, verify: bool) -> None:
+def test_batches_hold_the_chips_that_were_written(stored: Any, filler: MakeFiller, verify: bool) -> None:
     order = stored.order(5)
-    with Loader(order, stored.table, stored.layout.planes, source, reading=Reading(verify=verify)) as loader:
+    filling = filler(Reading(verify=verify))
+    with Loader(order, stored.table, stored.layout.planes, filling, whole=verify) as loader:
         for step, batch in enumerate(loader.batches(0, 12)):
             draw = order.batch(step)
             assert batch.keys.tolist() == draw.keys.tolist()
@@ -88,28 +63,45 @@ def test_ranks_load_their_parts_of_one_batch(stored: Any, world: int) -> None:
     planes = stored.layout.planes
 
     def ids(rank: int, world: int) -> list[tuple[str, ...]]:
-        with Loader(order, stored.table, planes, LocalShards(stored.table), rank=rank, world=world) as loader:
+        with Loader(order, stored.table, planes, local(stored), rank=rank, world=world) as loader:
             return [batch.ids for batch in loader.batches(0, 6)]
 
     alone, parts = ids(0, 1), [ids(rank, world) for rank in range(world)]
     assert [sum(pieces, ()) for pieces in zip(*parts, strict=True)] == alone
 
 
-def test_any_step_comes_first(stored: Any, source: Source) -> None:
-    with Loader(stored.order(7), stored.table, stored.layout.planes, source) as loader:
+def test_any_step_comes_first(stored: Any, filler: MakeFiller) -> None:
+    with Loader(stored.order(7), stored.table, stored.layout.planes, filler()) as loader:
         forward = [copies(batch) for batch in loader.batches(0, 9)]
         for start in (8, 3, 0):
             assert same(next(iter(loader.batches(start, 9))), forward[start])
 
 
-def test_a_batch_holds_until_the_next_is_asked_for(stored: Any) -> None:
-    source = LocalShards(stored.table)
-    with Loader(stored.order(8), stored.table, stored.layout.planes, source, reading=Reading(depth=2)) as loader:
+def test_a_batch_holds_until_the_next_is_asked_for(stored: Any, filler: MakeFiller) -> None:
+    filling = filler(Reading(depth=2))
+    with Loader(stored.order(8), stored.table, stored.layout.planes, filling) as loader:
         batches = loader.batches(0, 20)
         for batch in batches:
             before = copies(batch)
-            time.sleep(0.005)  # readers fill the other buffers meanwhile
+            time.sleep(0.005)  # the other buffers are filled meanwhile
             assert same(batch, before)
+
+
+def test_a_batch_moves_as_a_whole(stored: Any) -> None:
+    with Loader(stored.order(5), stored.table, stored.layout.planes, local(stored)) as loader:
+        (batch,) = loader.batches(3, 4)
+        moves: list[tuple[int, ...]] = []
+
+        def move(tensor: torch.Tensor) -> torch.Tensor:
+            moves.append(tuple(tensor.shape))
+            return tensor.clone()
+
+        moved = batch.moved(move)
+        assert same(moved, copies(batch))
+        assert moves == [(5, stored.table.length), (5,)]
+        assert moved.stored is not None
+        assert moved.radar.data_ptr() - moved.stored.data_ptr() == batch.radar.data_ptr() - batch.stored.data_ptr()  # type: ignore[union-attr]
+    assert same(copies(moved).moved(torch.clone), moved)
 
 
 def test_a_flipped_byte_is_named(stored: Any) -> None:
@@ -118,7 +110,7 @@ def test_a_flipped_byte_is_named(stored: Any) -> None:
     data[int(stored.table.offset[9]) + 3000] ^= 4
     path.write_bytes(data)
     with (
-        Loader(stored.order(8), stored.table, stored.layout.planes, LocalShards(stored.table)) as loader,
+        Loader(stored.order(8), stored.table, stored.layout.planes, local(stored)) as loader,
         pytest.raises(ContractError, match=rf"shard-1.tar: chip {chip} is damaged"),
     ):
         list(loader.batches(0, 3))
@@ -126,122 +118,93 @@ def test_a_flipped_byte_is_named(stored: Any) -> None:
 
 def test_the_checksum_is_that_of_zlib() -> None:
     data = memoryview(bytes(range(256)) * 100)
-    assert crc32_of([data[:1], data[1:7000], data[7000:7000], data[7000:]]) == zlib.crc32(data)
+    assert crc32(data) == zlib.crc32(data)
 
 
 def test_a_short_or_missing_shard_is_named(stored: Any) -> None:
     path = Path(stored.table.shards[2])
     path.write_bytes(path.read_bytes()[: int(stored.table.offset[23]) + 600])
     with (
-        Loader(stored.order(8), stored.table, stored.layout.planes, LocalShards(stored.table)) as loader,
+        Loader(stored.order(8), stored.table, stored.layout.planes, local(stored)) as loader,
         pytest.raises(ContractError, match=r"shard-2.tar: ends within chip .* restore or rebuild"),
     ):
         list(loader.batches(0, 3))
     path.unlink()
     with (
-        Loader(stored.order(8), stored.table, stored.layout.planes, LocalShards(stored.table)) as loader,
+        Loader(stored.order(8), stored.table, stored.layout.planes, local(stored)) as loader,
         pytest.raises(ContractError, match=r"shard-2.tar: the shard is missing"),
     ):
         list(loader.batches(0, 3))
 
 
-def test_each_block_is_fetched_once(stored: Any, tmp_path: Path) -> None:
-    order, remote = stored.order(6), Remote()
-    for _ in range(2):  # the second process finds everything on disk
-        source = CachedShards(stored.table, order.runs, remote, tmp_path / "cache", 10**9)
-        with Loader(order, stored.table, stored.layout.planes, source) as loader:
-            assert len(list(loader.batches(0, 12))) == 12
-    assert len(remote.requests) == len(set(remote.requests)) == len(order.runs) - 1
-    assert remote.most > 1
-
-
-def test_the_next_window_arrives_while_one_is_used(stored: Any, tmp_path: Path) -> None:
-    order, remote = stored.order(1, run=1, window=12), Remote()
-    source = CachedShards(stored.table, order.runs, remote, tmp_path / "cache", 10**9)
-    with Loader(order, stored.table, stored.layout.planes, source) as loader:
-        batches = loader.batches(0, 24)
-        for _ in range(4):
-            next(batches)
-        time.sleep(0.1)  # what is under way arrives
-        assert 19 <= len(remote.requests) <= 21, "15 steps after the last that was begun, the sixth"
-        list(batches)
-    assert len(remote.requests) == len(set(remote.requests)) == len(order.runs) - 1
-
-
-def test_two_processes_share_what_they_fetch(stored: Any, tmp_path: Path) -> None:
-    order, remote = stored.order(6), Remote()
-    sources = [CachedShards(stored.table, order.runs, remote, tmp_path / "cache", 10**9) for _ in range(2)]
-    for rank, source in enumerate(sources):
-        with Loader(order, stored.table, stored.layout.planes, source, rank=rank, world=2) as loader:
-            list(loader.batches(0, 8))
-    assert len(remote.requests) == len(set(remote.requests))
-
-
-def test_passing_failures_pass(stored: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("way", REMOTE)
+def test_passing_failures_pass(stored: Any, tmp_path: Path, way: MakeFiller) -> None:
     order, remote = stored.order(6), Remote()
     remote.failures = 3
-    source = CachedShards(stored.table, order.runs, remote, tmp_path / "cache", 10**9, pause=0.001)
-    with Loader(order, stored.table, stored.layout.planes, source) as loader:
+    with Loader(order, stored.table, stored.layout.planes, way(stored, tmp_path / "cache", remote)) as loader:
         assert len(list(loader.batches(0, 4))) == 4
+    assert remote.failures == 0
 
 
-def test_lasting_failures_are_raised(stored: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("way", REMOTE)
+def test_lasting_failures_are_raised(stored: Any, tmp_path: Path, way: MakeFiller) -> None:
     order, remote = stored.order(6), Remote()
     remote.failures = 10**6
-    source = CachedShards(stored.table, order.runs, remote, tmp_path / "cache", 10**9, pause=0.001)
     with (
-        Loader(order, stored.table, stored.layout.planes, source) as loader,
+        Loader(order, stored.table, stored.layout.planes, way(stored, tmp_path / "cache", remote)) as loader,
         pytest.raises(TransientError, match="503"),
     ):
         list(loader.batches(0, 4))
 
 
-def test_what_arrives_damaged_is_fetched_again(stored: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("way", REMOTE)
+def test_what_arrives_damaged_is_fetched_again(stored: Any, tmp_path: Path, way: MakeFiller) -> None:
     order, remote = stored.order(6), Remote()
     remote.damage = {1, 2, 3}
-    source = CachedShards(stored.table, order.runs, remote, tmp_path / "cache", 10**9)
-    with Loader(order, stored.table, stored.layout.planes, source) as loader:
-        for step, batch in enumerate(loader.batches(0, 8)):
+    with Loader(order, stored.table, stored.layout.planes, way(stored, tmp_path / "cache", remote)) as loader:
+        for step, batch in enumerate(loader.batches(0, 4)):
             for row, number in enumerate(order.batch(step).chips):
                 assert batch.radar[row].numpy().tobytes() == stored.chips[number].radar.tobytes()
-    assert len(remote.requests) > len(order.runs) - 1
+    spare = Remote()
+    with Loader(order, stored.table, stored.layout.planes, way(stored, tmp_path / "other", spare)) as loader:
+        list(loader.batches(0, 4))
+    assert len(remote.requests) > len(spare.requests)
 
 
-def test_what_stays_damaged_is_named(stored: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("way", REMOTE)
+def test_what_stays_damaged_is_named(stored: Any, tmp_path: Path, way: MakeFiller) -> None:
     order, remote = stored.order(6), Remote()
     remote.damage = set(range(1000))
-    source = CachedShards(stored.table, order.runs, remote, tmp_path / "cache", 10**9)
     with (
-        Loader(order, stored.table, stored.layout.planes, source) as loader,
+        Loader(order, stored.table, stored.layout.planes, way(stored, tmp_path / "cache", remote)) as loader,
         pytest.raises(ContractError, match="is damaged"),
     ):
         list(loader.batches(0, 8))
 
 
-def test_the_cache_keeps_to_its_size(stored: Any, tmp_path: Path) -> None:
-    folder, order = tmp_path / "cache", stored.order(6)
-    source = CachedShards(stored.table, order.runs, Remote(), folder, 10**9)
-    with Loader(order, stored.table, stored.layout.planes, source) as loader:
-        list(loader.batches(0, 4))
-        files = sorted(folder.glob("*.shard"), key=lambda path: path.stat().st_mtime_ns)
-        sizes = [path.stat().st_blocks * 512 for path in files]
-        assert evict(folder, sum(sizes)) == []
-        assert evict(folder, sum(sizes) - 1) == [files[0].name]
-        assert len(list(loader.batches(4, 8))) == 4  # what is open stays readable, what is gone is fetched
+@pytest.mark.parametrize("way", REMOTE)
+def test_a_remote_shard_that_is_short_or_missing_is_named(stored: Any, tmp_path: Path, way: MakeFiller) -> None:
+    path = Path(stored.table.shards[0])
+    path.write_bytes(path.read_bytes()[: int(stored.table.offset[7]) + 600])
+
+    def load() -> None:
+        filling = way(stored, tmp_path / "cache", Remote())
+        with Loader(stored.order(8), stored.table, stored.layout.planes, filling) as loader:
+            list(loader.batches(0, 3))
+
+    with pytest.raises(ContractError, match=r"shard-0.tar: ends at \d+ bytes, the index says"):
+        load()
+    path.unlink()
+    with pytest.raises(ContractError, match=r"shard-0.tar: the shard is missing"):
+        load()
 
 
-def test_a_cache_that_cannot_be_written_says_so(stored: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object) -> int:
-        raise OSError(28, "No space left on device")
-
-    order = stored.order(6)
-    source = CachedShards(stored.table, order.runs, Remote(), tmp_path / "cache", 10**9)
-    monkeypatch.setattr("croma.batches.cache.os.pwrite", full)
-    with (
-        Loader(order, stored.table, stored.layout.planes, source) as loader,
-        pytest.raises(InputError, match=r"No space left on device.*lower its size"),
-    ):
-        list(loader.batches(0, 4))
+@pytest.mark.parametrize("way", REMOTE)
+def test_closing_does_not_wait_for_what_is_expected(stored: Any, tmp_path: Path, way: MakeFiller) -> None:
+    filling = way(stored, tmp_path / "cache", Remote())
+    with Loader(stored.order(2, run=1), stored.table, stored.layout.planes, filling, ahead=50) as loader:
+        next(iter(loader.batches(0, 100)))
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith(("fetch", "reader"))]
 
 
 def test_few_files_stay_open(tmp_path: Path) -> None:
@@ -265,11 +228,3 @@ def test_few_files_stay_open(tmp_path: Path) -> None:
     for descriptor in opened:
         with pytest.raises(OSError, match="Bad file descriptor"):
             os.fstat(descriptor)
-
-
-def test_closing_does_not_wait_for_what_is_expected(stored: Any, tmp_path: Path) -> None:
-    order, remote = stored.order(2, run=1), Remote()
-    source = CachedShards(stored.table, order.runs, remote, tmp_path / "cache", 10**9)
-    with Loader(order, stored.table, stored.layout.planes, source, reading=Reading(ahead=50)) as loader:
-        next(iter(loader.batches(0, 100)))
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith(("fetch", "reader"))]

@@ -55,6 +55,18 @@ def test_any_step_can_be_asked_first() -> None:
         assert np.array_equal(fresh.keys, batches[step].keys)
 
 
+@pytest.mark.parametrize("batch", [8, 10, 37])
+def test_a_window_ends_where_its_last_chip_is(batch: int) -> None:
+    order = make_order(batch=batch, window=30)
+    bounds = np.concatenate([epoch * 100 + order._windows(epoch)[1][:-1] for epoch in range(8)])
+    for step in range(600 // batch):
+        end = int(bounds[np.searchsorted(bounds, step * batch, "right")])
+        stop = order.window_stop(step)
+        assert (stop - 1) * batch < end <= stop * batch
+        assert stop > step
+    assert make_order(batch=8).window_stop(3) == 13, "without windows the epoch is one"
+
+
 def test_everything_named_in_the_law_matters() -> None:
     chips = make_order().batch(0).chips
     assert not np.array_equal(make_order(seed=2).batch(0).chips, chips)

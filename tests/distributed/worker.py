@@ -16,6 +16,7 @@ from torch import distributed as dist
 from croma.batches.augment import augment
 from croma.batches.batch import Batch
 from croma.batches.loader import Loader
+from croma.batches.readers import Readers
 from croma.batches.source import LocalShards
 from croma.objectives.choose import build
 from croma.shards.ref import DatasetRef
@@ -122,9 +123,9 @@ def main(options: Options) -> None:
     objective: Any = build(spec.objective)
     folder = Path(options.folder)
     store = CheckpointStore(str(folder / "checkpoints"))
-    source = LocalShards(data.chips)
+    filler = Readers(data.chips, LocalShards(data.chips))
     with Loader(
-        data.order(spec), data.chips, data.layout.planes, source, rank=options.rank, world=options.world
+        data.order(spec), data.chips, data.layout.planes, filler, rank=options.rank, world=options.world
     ) as loader:
         images = partial(augment, normalisation=data.scaling, augmentation=spec.augmentation, image_size=16)
         lines = folder / f"rank-{options.rank}-{os.getpid()}.jsonl"

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from croma.batches.loader import Loader
+from croma.batches.spec import Reading
 from croma.errors import InputError
 from croma.importing.run import import_benchmark
 from croma.shards.dataset import open_dataset
@@ -22,7 +23,7 @@ def test_batches_hold_twelve_bands_at_10_m(tmp_path: Path) -> None:
     folder = layouts.sen1floods11(tmp_path / "files", per_split=4)
     ref = import_benchmark("sen1floods11", folder, str(tmp_path / "d"), name="d", size=64)
     data = open_training_data(ref, SPEC)
-    with Loader(data.order(SPEC), data.chips, data.layout.planes, data.source(tmp_path, 1)) as loader:
+    with Loader(data.order(SPEC), data.chips, data.layout.planes, data.filler(Reading(), tmp_path, 1)) as loader:
         (batch,) = loader.batches(0, 1)
     dataset = open_dataset(ref)
     rows = {row["chip"]: row for row in dataset.table("train").to_pylist()}

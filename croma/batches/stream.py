@@ -1,0 +1,126 @@
+"""Batches filled straight from object storage, for chips that no disk here keeps.
+
+A request's bytes go from the socket into the rows of the batches that want them: nothing is kept, and nothing copied.
+Chips that lie side by side in a shard and are wanted by batches that are begun together share a request, so a shuffle
+window that fits into the memory given is fetched in as few requests as there are runs. Each worker fetches its own
+chips and no others: over all workers a chip crosses the network once an epoch.
+"""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+
+from croma.batches.filler import Checks, Filling
+from croma.batches.requests import PAUSE, chips_of_a_request, fetch, make_pool
+from croma.batches.source import ChipTable, Integers
+from croma.batches.spec import Reading
+from croma.buffers import Buffers
+
+ReadInto = Callable[[str, int, Buffers], int]
+"""Fills buffers with bytes of a remote file from an offset on; returns how many, fewer at the end of the file."""
+
+GAP = 256 * 1024
+"""Bytes between two chips that are rather read and dropped than left out by another request."""
+
+
+class Wanted(NamedTuple):
+    """A chip, where it is in its shard, and where it goes."""
+
+    chip: int
+    offset: int
+    row: memoryview
+
+
+class Stream:
+    """Requests whose bytes land in batches. A `Filler`."""
+
+    def __init__(
+        self, chips: ChipTable, read_into: ReadInto, reading: Reading | None = None, pause: float = PAUSE
+    ) -> None:
+        """Chips fetched by `read_into`; a failed request is tried again after `pause` seconds."""
+        reading = reading or Reading()
+        self._chips = chips
+        self._read_into = read_into
+        self._reading = reading
+        self._pause = pause
+        self._checks = Checks(chips) if reading.verify else None
+        self._here = threading.local()
+        self._pool = make_pool()
+
+    def depth(self, window: int, nbytes: int) -> int:
+        """Two windows, one in use while the next arrives, or as much of them as the memory given holds."""
+        return max(self._reading.depth, min(2 * window, int(self._reading.memory_gb * 1e9) // nbytes))
+
+    def expect(self, chips: Integers) -> bool:  # noqa: ARG002
+        """Nothing to do: what is wanted early is begun early."""
+        return False
+
+    def fill(self, batches: Sequence[Filling]) -> list[list["Future[None]"]]:
+        """See `Filler`."""
+        step = np.repeat(np.arange(len(batches)), [len(batch.chips) for batch in batches])
+        row = np.concatenate([np.arange(len(batch.chips)) for batch in batches])
+        chips = np.concatenate([batch.chips for batch in batches])
+        offset = self._chips.offset[chips]
+        parts: list[list[Future[None]]] = [[] for _ in batches]
+        cuts = list(self._requests(chips, step))
+        for places in sorted(cuts, key=lambda places: int(step[places].min())):
+            where = zip(*(array[places].tolist() for array in (chips, offset, step, row)), strict=True)
+            wanted = [Wanted(chip, start, batches[s].rows[r]) for chip, start, s, r in where]
+            future = self._pool.submit(self._fetch, wanted)
+            for number in np.unique(step[places]).tolist():
+                parts[number].append(future)
+        return parts
+
+    def close(self) -> None:
+        """Give up what has not arrived."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _requests(self, chips: Integers, step: Integers) -> Iterator[Integers]:
+        """Positions in `chips` that share a request, in file order."""
+        ranked = np.lexsort((step, chips))
+        chip = chips[ranked]
+        shard, start = self._chips.shard[chip], self._chips.offset[chip]
+        hole = start[1:] - start[:-1] - self._chips.length
+        # A chip that is wanted twice (a batch over the end of an epoch) has a negative hole before it.
+        apart = (shard[1:] != shard[:-1]) | (hole > GAP) | (hole < 0)
+        first, most = 0, chips_of_a_request(self._chips.length)
+        for position in range(1, len(chip) + 1):
+            if position == len(chip) or apart[position - 1] or position - first == most:
+                yield ranked[first:position]
+                first = position
+
+    def _fetch(self, wanted: Sequence[Wanted]) -> None:
+        self._receive(wanted[0], self._between(wanted))
+        if self._checks is not None:
+            for one in wanted:
+                self._checks.check(one.chip, one.row, partial(self._receive, one, [one.row]))
+
+    def _receive(self, first: Wanted, buffers: Buffers) -> bool:
+        """Fill buffers with what begins at chip `first`."""
+        address = self._chips.shards[int(self._chips.shard[first.chip])]
+        once = partial(self._read_into, address, first.offset, buffers)
+        fetch(address, first.offset, sum(map(len, buffers)), once, self._pause)
+        return True
+
+    def _between(self, wanted: Sequence[Wanted]) -> list[memoryview]:
+        """The rows of chips in file order, and between them a scratch area for what is dropped."""
+        scratch = self._scratch()
+        buffers: list[memoryview] = []
+        position = wanted[0].offset
+        for _, start, row in wanted:
+            if start > position:
+                buffers.append(scratch[: start - position])
+            buffers.append(row)
+            position = start + len(row)
+        return buffers
+
+    def _scratch(self) -> memoryview:
+        """Of a thread."""
+        if not hasattr(self._here, "scratch"):
+            self._here.scratch = memoryview(bytearray(GAP + self._chips.length))
+        scratch: memoryview = self._here.scratch
+        return scratch
