@@ -57,7 +57,7 @@ bench-build: $(VENV)/.dev  ## how fast chips are read, by us and by others (1.5 
 bench-eval: $(VENV)/.dev  ## how fast weights are judged, beside scikit-learn and torchgeo (some minutes)
 	$(BIN)/python -m benchmarks.evaluate
 
-bench-load: $(VENV)/.dev  ## how fast batches are loaded, by us and by others (4 GB of chips; streaming needs nginx)
+bench-load: $(VENV)/.dev  ## how fast batches are loaded, by us and by others (8 GB of chips; streaming needs nginx)
 	@# litdata and mosaicml-streaming want torchvision; PyPI's does not load beside the small build of torch.
 	@$(PIP) install -q --no-deps "torchvision==$(TORCHVISION)" --index-url $(TORCHVISION_INDEX) \
 	  || echo "torchvision $(TORCHVISION) for this torch is not to be had: mosaicml-streaming may be left out"

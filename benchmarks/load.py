@@ -204,7 +204,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run", help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, default=REPOSITORY / ".croma" / "bench" / "load", help="of the chips")
-    parser.add_argument("--shards", type=int, default=16, help=f"of {PER_SHARD} chips each")
+    parser.add_argument("--shards", type=int, default=48, help=f"of {PER_SHARD} chips each")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--limit", type=float, default=15, help="seconds after its first batch that a run is stopped")

@@ -67,7 +67,7 @@ def test_a_lost_node_that_is_replaced_changes_nothing(nodes: Nodes, root: str, d
     assert kept == ["checkpoints", "result.json", "weights"], "files of the cluster are not kept"
 
 
-@pytest.mark.parametrize("objective", ["croma", "dual-encoder", "cmid"])
+@pytest.mark.parametrize("objective", ["croma", "mild-dual-encoder", "cmid"])
 def test_a_run_follows_the_number_of_nodes(
     nodes: Nodes, root: str, dataset: str, objective: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

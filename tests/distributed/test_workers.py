@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.distributed.worker import Options, main
+from tests.distributed.worker import SPEC, Options, main
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -30,13 +30,14 @@ class Group:
     folder: Path
     objective: str = "croma"
     sharding: str = "replicated"
+    rate: float = SPEC["schedule"]["lr"]
 
     def start(self, world: int, micro_batch: int | None = None, steps: int = 24) -> list[BaseProcess]:
         self.folder.mkdir(exist_ok=True)
         meeting = str(self.folder / f"meeting-{time.time_ns()}")
         common: dict[str, Any] = {"dataset": self.dataset, "folder": str(self.folder), "world": world}
         common |= {"meeting": meeting, "micro_batch": micro_batch, "steps": steps}
-        common |= {"objective": self.objective, "sharding": self.sharding}
+        common |= {"objective": self.objective, "sharding": self.sharding, "rate": self.rate}
         workers = [PROCESSES.Process(target=main, args=(Options(rank=rank, **common),)) for rank in range(world)]
         for worker in workers:
             worker.start()
@@ -161,17 +162,18 @@ def test_every_objective_goes_on_with_other_workers(dataset: str, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("objective", "micro_batch"), [("croma", 2), pytest.param("dual-encoder", None, marks=pytest.mark.long)]
+    ("objective", "rate", "micro_batch"),
+    [("croma", 2e-3, 2), pytest.param("mild-dual-encoder", 2e-4, None, marks=pytest.mark.long)],
 )
 def test_a_sharded_network_learns_the_same(
-    dataset: str, alone: Group, tmp_path: Path, objective: str, micro_batch: int | None
+    dataset: str, alone: Group, tmp_path: Path, objective: str, rate: float, micro_batch: int | None
 ) -> None:
     """Cut over three workers, killed, gone on with whole on two, killed, cut over two again: as in one process."""
     expected, found = alone, dict[int, dict[str, Any]]()
     if objective != "croma":
-        expected = Group(dataset, tmp_path / "alone", objective)
+        expected = Group(dataset, tmp_path / "alone", objective, rate=rate)
         expected.finish(1)
-    group = Group(dataset, tmp_path / "run", objective)
+    group = Group(dataset, tmp_path / "run", objective, rate=rate)
     for sharding, world, at in (("sharded", 3, 7), ("replicated", 2, 14), ("sharded", 2, None)):
         group.sharding = sharding
         killed(group, world, [*range(world)], at) if at else group.finish(world, micro_batch)
