@@ -8,6 +8,7 @@ import numpy as np
 
 from croma.batches.checksum import crc32
 from croma.batches.source import ChipTable, Integers
+from croma.batches.spec import Reading
 from croma.errors import ContractError
 
 
@@ -22,6 +23,11 @@ class Filling(NamedTuple):
 
 class Filler(Protocol):
     """Fills batches in the background."""
+
+    @property
+    def reading(self) -> Reading:
+        """How."""
+        ...
 
     def depth(self, window: int, nbytes: int) -> int:
         """Batches that the ring should hold, at least 2, where a window takes `window` of them, of `nbytes` bytes."""

@@ -18,7 +18,8 @@ class PartlyKept:
     """One filler for chips of the first shards, another for the rest. A `Filler`."""
 
     def __init__(self, chips: ChipTable, kept: int, cached: Filler, streamed: Filler) -> None:
-        """Chips of the first `kept` shards are filled by `cached`."""
+        """Chips of the first `kept` shards are filled by `cached`; both read alike."""
+        self.reading = streamed.reading
         self._kept = chips.shard < kept
         self._cached = cached
         self._streamed = streamed

@@ -60,25 +60,19 @@ class Loader:
         *,
         rank: int = 0,
         world: int = 1,
-        ahead: int | None = None,
-        whole: bool = True,
         pin: bool = False,
     ) -> None:
-        """Batches of rank `rank` of `world`, filled by `filler`, which is told what is wanted `ahead` steps early.
-
-        With `whole` all bytes of a chip are read, as its checksum takes; else no more than the pixels. With `pin`
-        buffers are page-locked, for asynchronous copies to a GPU. `ahead` unset: as many steps as a shuffle window
-        takes and a quarter more, so that the next window arrives while one is used.
-        """
+        """Batches of rank `rank` of `world`; with `pin` in page-locked buffers, for asynchronous copies to a GPU."""
         self._order = order
         self._chips = chips
         self._filler = filler
         self._rank, self._world = rank, world
         window = order.window or order.chips
-        self._ahead = ahead or -(-5 * window // (4 * order.global_batch))
+        self._ahead = filler.reading.ahead or -(-5 * window // (4 * order.global_batch))
         rows = max(_length(share(order.global_batch, r, world)) for r in (0, world - 1, rank))
         depth = filler.depth(-(-window // order.global_batch) + 1, rows * chips.length)
-        self._slots = [make_slot(planes, rows, chips.length if whole else 0, pin) for _ in range(depth)]
+        whole = chips.length if filler.reading.verify else 0
+        self._slots = [make_slot(planes, rows, whole, pin) for _ in range(depth)]
 
     def __enter__(self) -> "Loader":
         return self

@@ -17,16 +17,15 @@ class Readers:
     """Threads over a `Source`. A `Filler`."""
 
     def __init__(self, chips: ChipTable, source: Source, reading: Reading | None = None) -> None:
-        reading = reading or Reading()
+        self.reading = reading or Reading()
         self._source = source
-        self._depth = reading.depth
-        self._checks = Checks(chips) if reading.verify else None
-        self._pool = ThreadPoolExecutor(reading.threads, thread_name_prefix="reader")
+        self._checks = Checks(chips) if self.reading.verify else None
+        self._pool = ThreadPoolExecutor(self.reading.threads, thread_name_prefix="reader")
         self._closed = threading.Event()
 
     def depth(self, window: int, nbytes: int) -> int:  # noqa: ARG002
         """One in use, the others full or being filled."""
-        return self._depth
+        return self.reading.depth
 
     def expect(self, chips: Integers) -> bool:
         """See `Source`."""

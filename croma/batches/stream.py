@@ -42,18 +42,17 @@ class Stream:
         self, chips: ChipTable, read_into: ReadInto, reading: Reading | None = None, pause: float = PAUSE
     ) -> None:
         """Chips fetched by `read_into`; a failed request is tried again after `pause` seconds."""
-        reading = reading or Reading()
+        self.reading = reading or Reading()
         self._chips = chips
         self._read_into = read_into
-        self._reading = reading
         self._pause = pause
-        self._checks = Checks(chips) if reading.verify else None
+        self._checks = Checks(chips) if self.reading.verify else None
         self._here = threading.local()
         self._pool = make_pool()
 
     def depth(self, window: int, nbytes: int) -> int:
         """Two windows, one in use while the next arrives, or as much of them as the memory given holds."""
-        return max(self._reading.depth, min(2 * window, int(self._reading.memory_gb * 1e9) // nbytes))
+        return max(self.reading.depth, min(2 * window, int(self.reading.memory_gb * 1e9) // nbytes))
 
     def expect(self, chips: Integers) -> bool:  # noqa: ARG002
         """Nothing to do: what is wanted early is begun early."""

@@ -150,15 +150,13 @@ def _first(loader: Loader, images: Callable[[RawBatch], Batch], device: torch.de
 
 
 def _loader(data: TrainingData, spec: TrainSpec, device: torch.device) -> Loader:
-    reading, cache = spec.resources.reading, cache_folder() / digest(data.ref.uri)
+    cache, capacity = cache_folder() / digest(data.ref.uri), int(spec.resources.cache_gb * 1e9)
     return Loader(
         data.order(spec),
         data.chips,
         data.layout.planes,
-        data.filler(reading, cache, int(spec.resources.cache_gb * 1e9)),
+        data.filler(spec.resources.reading, cache, capacity),
         rank=distributed.rank(),
         world=distributed.world_size(),
-        ahead=reading.ahead,
-        whole=reading.verify,
         pin=device.type == "cuda",
     )

@@ -44,7 +44,7 @@ def same(a: RawBatch, b: RawBatch) -> bool:
 def test_batches_hold_the_chips_that_were_written(stored: Any, filler: MakeFiller, verify: bool) -> None:
     order = stored.order(5)
     filling = filler(Reading(verify=verify))
-    with Loader(order, stored.table, stored.layout.planes, filling, whole=verify) as loader:
+    with Loader(order, stored.table, stored.layout.planes, filling) as loader:
         for step, batch in enumerate(loader.batches(0, 12)):
             draw = order.batch(step)
             assert batch.keys.tolist() == draw.keys.tolist()
@@ -201,8 +201,8 @@ def test_a_remote_shard_that_is_short_or_missing_is_named(stored: Any, tmp_path:
 
 @pytest.mark.parametrize("way", REMOTE)
 def test_closing_does_not_wait_for_what_is_expected(stored: Any, tmp_path: Path, way: MakeFiller) -> None:
-    filling = way(stored, tmp_path / "cache", Remote())
-    with Loader(stored.order(2, run=1), stored.table, stored.layout.planes, filling, ahead=50) as loader:
+    filling = way(stored, tmp_path / "cache", Remote(), Reading(ahead=50))
+    with Loader(stored.order(2, run=1), stored.table, stored.layout.planes, filling) as loader:
         next(iter(loader.batches(0, 100)))
     assert not [thread for thread in threading.enumerate() if thread.name.startswith(("fetch", "reader"))]
 
