@@ -8,8 +8,8 @@ from typing import Any
 FOLDER = "CROMA_TEST_SEEN"
 """Environment variable: where to write. A file a run, a line a chip: its id and the key of its crop, turn and masks."""
 
-PAUSE = 0.03
-"""Seconds by which a piece of an elastic run's batch takes longer: Ray looks at the nodes every 20 s."""
+PAUSE = 0.15
+"""Seconds by which a batch of an elastic run takes longer: Ray looks at the nodes every 20 s."""
 
 
 def install() -> None:
