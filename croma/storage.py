@@ -12,7 +12,7 @@ import stat
 import time
 import uuid
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -109,9 +109,6 @@ def read_pieces(address: str, offset: int, length: int) -> Generator[memoryview,
     Raises:
         FileNotFoundError: nothing is there.
     """
-    if local_path(address) is not None:
-        yield read_range(address, offset, length)
-        return
     end = offset + length
     with _translated(address):
         if url := _plain_url(address):
@@ -120,11 +117,7 @@ def read_pieces(address: str, offset: int, length: int) -> Generator[memoryview,
                     offset += len(piece)
                     yield piece
                 return
-        bucket, key = _place(address)
-        store = _bucket(bucket, tuple(delta_options(address).items()))
-        found = obstore.get(store, key, options={"range": (offset, end)})
-        for chunk in found.stream(min_chunk_size=wire.PIECE):
-            yield memoryview(chunk)
+        yield from _chunks(address, offset, end - offset)
 
 
 def read_into(address: str, offset: int, buffers: Buffers) -> int:
@@ -133,15 +126,26 @@ def read_into(address: str, offset: int, buffers: Buffers) -> int:
     Raises:
         FileNotFoundError: nothing is there.
     """
-    with _translated(address), suppress(OSError):
+    with _translated(address):
         if url := _plain_url(address):
-            return wire.get_range_into(url, offset, buffers)
-    position = 0
-    with closing(read_pieces(address, offset, sum(map(len, buffers)))) as pieces:
-        for piece in pieces:
-            put(piece, buffers, position)
-            position += len(piece)
+            with suppress(OSError):
+                return wire.get_range_into(url, offset, buffers)
+        position = 0
+        for chunk in _chunks(address, offset, sum(map(len, buffers))):
+            put(chunk, buffers, position)
+            position += len(chunk)
     return position
+
+
+def _chunks(address: str, offset: int, length: int) -> Iterator[memoryview]:
+    """A range as obstore streams it; of a local file in one piece."""
+    if local_path(address) is not None:
+        yield read_range(address, offset, length)
+        return
+    bucket, key = _place(address)
+    store = _bucket(bucket, tuple(delta_options(address).items()))
+    for chunk in obstore.get(store, key, options={"range": (offset, offset + length)}).stream(wire.PIECE):
+        yield memoryview(chunk)
 
 
 def write(address: str, data: bytes) -> None:

@@ -1,7 +1,7 @@
 """Batches of a dataset that is larger than the cache: shards that fit are kept on disk, the others streamed.
 
-Which are kept never changes, since an epoch visits every chip: a cache that made room for what was read last would
-have thrown away a shard just before it is read again.
+Which of a version are kept never changes, since an epoch visits every chip: a cache that made room for what was read
+last would have thrown away a shard just before it is read again.
 """
 
 from collections.abc import Sequence

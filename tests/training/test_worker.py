@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 
+from croma import storage
 from croma.evaluation.history import list_artifacts, read_artifact
 from croma.model.weights import load_weights
 from croma.shards.dataset import open_dataset
@@ -21,7 +22,7 @@ from tests.datasets import write_dataset
 from tests.distributed.worker import SPEC
 
 
-def make_run(root: Path, **changes: Any) -> TrainRun:
+def make_run(root: Path | str, **changes: Any) -> TrainRun:
     resources = {"checkpoint_every": 2, "look_every": 2, "weights_every": 2}
     spec = TrainSpec.parse({**SPEC, "steps": 6, "schedule": {"warmup": 1}, "resources": resources, **changes}, "test")
     ref = open_dataset(DatasetRef(uri=write_dataset(str(root), shards=2))).ref
@@ -86,3 +87,21 @@ def test_what_a_run_tells_the_tracker(tmp_path: Path) -> None:
     paths = list_artifacts(tracker, tracked.id, "reconstructions")
     assert paths == [f"reconstructions/step-{step:08d}.png" for step in (2, 4, 6)]
     assert all(read_artifact(tracker, tracked.id, path).startswith(b"\x89PNG") for path in paths)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cache_gb", [1.0, 0.0002, 0.0], ids=["kept", "partly kept", "streamed"])
+def test_a_run_learns_the_same_wherever_its_chips_are(
+    tmp_path: Path, s3_root: str, monkeypatch: pytest.MonkeyPatch, cache_gb: float
+) -> None:
+    """Shards in a folder, or in a bucket with a disk that keeps all, one or none of them: bit for bit the same weights."""
+    monkeypatch.setenv("CROMA_CACHE", str(tmp_path / "cache"))
+    here = make_run(tmp_path, window=5)
+    there = make_run(s3_root, window=5, resources={"checkpoint_every": 6, "cache_gb": cache_gb})
+    for run in (here, there):
+        train_here(run, torch.device("cpu"), Requests, lambda _: None)
+    storage.download(there.weights, tmp_path / "there.safetensors")
+    one, other = (load_weights(Path(path))[0].state_dict() for path in (here.weights, tmp_path / "there.safetensors"))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    kept = list((tmp_path / "cache").rglob("*.shard"))
+    assert len(kept) == {1.0: 2, 0.0002: 1, 0.0: 0}[cache_gb]
