@@ -94,7 +94,7 @@ def test_what_a_run_tells_the_tracker(tmp_path: Path) -> None:
 def test_a_run_learns_the_same_wherever_its_chips_are(
     tmp_path: Path, s3_root: str, monkeypatch: pytest.MonkeyPatch, cache_gb: float
 ) -> None:
-    """Shards in a folder, or in a bucket with a disk that keeps all, one or none of them: bit for bit the same weights."""
+    """Shards in a folder, or in a bucket with a disk that keeps all, one or none: bit for bit the same weights."""
     monkeypatch.setenv("CROMA_CACHE", str(tmp_path / "cache"))
     here = make_run(tmp_path, window=5)
     there = make_run(s3_root, window=5, resources={"checkpoint_every": 6, "cache_gb": cache_gb})
