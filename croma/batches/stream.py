@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from functools import partial
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -60,17 +61,15 @@ class Stream:
 
     def fill(self, batches: Sequence[Filling]) -> list[list["Future[None]"]]:
         """See `Filler`."""
-        step = np.repeat(np.arange(len(batches)), [len(batch.chips) for batch in batches])
-        row = np.concatenate([np.arange(len(batch.chips)) for batch in batches])
-        chips = np.concatenate([batch.chips for batch in batches])
-        offset = self._chips.offset[chips]
+        step = [number for number, batch in enumerate(batches) for _ in batch.chips]
+        rows = [row for batch in batches for row in batch.rows[: len(batch.chips)]]
+        numbers = np.concatenate([batch.chips for batch in batches])
+        chips, offsets = numbers.tolist(), self._chips.offset[numbers].tolist()
         parts: list[list[Future[None]]] = [[] for _ in batches]
-        cuts = list(self._requests(chips, step))
-        for places in sorted(cuts, key=lambda places: int(step[places].min())):
-            where = zip(*(array[places].tolist() for array in (chips, offset, step, row)), strict=True)
-            wanted = [Wanted(chip, start, batches[s].rows[r]) for chip, start, s, r in where]
+        for places in sorted(self._requests(numbers), key=lambda places: min(step[place] for place in places)):
+            wanted = [Wanted(chips[place], offsets[place], rows[place]) for place in places]
             future = self._pool.submit(self._fetch, wanted)
-            for number in np.unique(step[places]).tolist():
+            for number in {step[place] for place in places}:
                 parts[number].append(future)
         return parts
 
@@ -78,19 +77,17 @@ class Stream:
         """Give up what has not arrived."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def _requests(self, chips: Integers, step: Integers) -> Iterator[Integers]:
-        """Positions in `chips` that share a request, in file order."""
-        ranked = np.lexsort((step, chips))
-        chip = chips[ranked]
-        shard, start = self._chips.shard[chip], self._chips.offset[chip]
-        hole = start[1:] - start[:-1] - self._chips.length
+    def _requests(self, chips: Integers) -> Iterator[list[int]]:
+        """Positions in `chips` that share a request, each in file order."""
+        ranked = np.argsort(chips, kind="stable")
+        shard, start = self._chips.shard[chips[ranked]], self._chips.offset[chips[ranked]]
+        hole = np.diff(start) - self._chips.length
         # A chip that is wanted twice (a batch over the end of an epoch) has a negative hole before it.
-        apart = (shard[1:] != shard[:-1]) | (hole > GAP) | (hole < 0)
-        first, most = 0, chips_of_a_request(self._chips.length)
-        for position in range(1, len(chip) + 1):
-            if position == len(chip) or apart[position - 1] or position - first == most:
-                yield ranked[first:position]
-                first = position
+        apart = np.flatnonzero((np.diff(shard) != 0) | (hole > GAP) | (hole < 0)) + 1
+        places, most = ranked.tolist(), chips_of_a_request(self._chips.length)
+        for first, stop in pairwise([0, *apart.tolist(), len(places)]):
+            for begin in range(first, stop, most):
+                yield places[begin : min(begin + most, stop)]
 
     def _fetch(self, wanted: Sequence[Wanted]) -> None:
         self._receive(wanted[0], self._between(wanted))
