@@ -1,15 +1,11 @@
-"""What fills batch buffers with the bytes of chips, and the comparison of those bytes with the index."""
+"""What fills batch buffers with the bytes of chips."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import NamedTuple, Protocol
 
-import numpy as np
-
-from croma.batches.checksum import crc32
-from croma.batches.source import ChipTable, Integers
+from croma.batches.source import Integers
 from croma.batches.spec import Reading
-from croma.errors import ContractError
 
 
 class Filling(NamedTuple):
@@ -21,6 +17,15 @@ class Filling(NamedTuple):
     """Where the bytes of each chip go; at least as many as there are chips."""
 
 
+class Ring(NamedTuple):
+    """How many batch buffers a filler wants to have."""
+
+    depth: int
+    """At least 2: one is in use."""
+    together: int
+    """Batches that are begun at once, at most."""
+
+
 class Filler(Protocol):
     """Fills batches in the background."""
 
@@ -29,8 +34,8 @@ class Filler(Protocol):
         """How."""
         ...
 
-    def depth(self, window: int, nbytes: int) -> int:
-        """Batches that the ring should hold, at least 2, where a window takes `window` of them, of `nbytes` bytes."""
+    def ring(self, window: int, nbytes: int) -> Ring:
+        """What it wants where a shuffle window takes `window` batches of `nbytes` bytes."""
         ...
 
     def expect(self, chips: Integers) -> bool:
@@ -49,27 +54,3 @@ class Filler(Protocol):
     def close(self) -> None:
         """Give up what is not yet full."""
         ...
-
-
-class Checks:
-    """Compares chips with their checksums in the index, each at its first use in this process."""
-
-    def __init__(self, chips: ChipTable) -> None:
-        self._chips = chips
-        self._verified = np.zeros(len(chips), np.bool_)
-
-    def check(self, chip: int, row: memoryview, again: Callable[[], bool]) -> None:
-        """Compare the bytes of a chip; `again` fetches a damaged one anew, once. False there: there is no other copy.
-
-        Raises:
-            ContractError: the chip is damaged.
-        """
-        if self._verified[chip]:
-            return
-        wanted = self._chips.crc32[chip]
-        if crc32(row) != wanted and not (again() and crc32(row) == wanted):
-            address = self._chips.shards[int(self._chips.shard[chip])]
-            raise ContractError(
-                f"{address}: chip {self._chips.name(chip)} is damaged (checksum differs); restore or rebuild the shard"
-            )
-        self._verified[chip] = True

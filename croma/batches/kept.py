@@ -10,7 +10,7 @@ from concurrent.futures import Future
 import numpy as np
 import numpy.typing as npt
 
-from croma.batches.filler import Filler, Filling
+from croma.batches.filler import Filler, Filling, Ring
 from croma.batches.source import ChipTable, Integers
 
 
@@ -24,9 +24,9 @@ class PartlyKept:
         self._cached = cached
         self._streamed = streamed
 
-    def depth(self, window: int, nbytes: int) -> int:
-        """What streams needs the longer ring."""
-        return max(self._cached.depth(window, nbytes), self._streamed.depth(window, nbytes))
+    def ring(self, window: int, nbytes: int) -> Ring:
+        """What streams needs the longer one."""
+        return self._streamed.ring(window, nbytes)
 
     def expect(self, chips: Integers) -> bool:
         """See `Filler`."""

@@ -70,9 +70,10 @@ class Loader:
         window = order.window or order.chips
         self._ahead = filler.reading.ahead or -(-5 * window // (4 * order.global_batch))
         rows = max(_length(share(order.global_batch, r, world)) for r in (0, world - 1, rank))
-        depth = filler.depth(-(-window // order.global_batch) + 1, rows * chips.length)
+        ring = filler.ring(-(-window // order.global_batch) + 1, rows * chips.length)
         whole = chips.length if filler.reading.verify else 0
-        self._slots = [make_slot(planes, rows, whole, pin) for _ in range(depth)]
+        self._slots = [make_slot(planes, rows, whole, pin) for _ in range(ring.depth)]
+        self._most = ring.together
 
     def __enter__(self) -> "Loader":
         return self
@@ -105,11 +106,8 @@ class Loader:
         self._filler.close()
 
     def _together(self, step: int, stop: int) -> int:
-        """Steps that are begun at once: the rest of a window, so that neighbours in it can be fetched together.
-
-        At most half of the ring, so that the other half can be used meanwhile.
-        """
-        return min(self._order.window_stop(step) - step, len(self._slots) // 2, stop - step)
+        """Steps that are begun at once: no more than the rest of a window, whose neighbours are fetched together."""
+        return min(self._order.window_stop(step) - step, self._most, stop - step)
 
     def _expect(self, expected: int, step: int, stop: int) -> int:
         """Tell the filler what `step` needs and, as long as it has room for more, what comes after.

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 
-from croma.batches.filler import Checks, Filling
+from croma.batches.checksum import Checks
+from croma.batches.filler import Filling, Ring
 from croma.batches.source import ChipTable, Integers, Source
 from croma.batches.spec import Reading
 
@@ -23,9 +24,9 @@ class Readers:
         self._pool = ThreadPoolExecutor(self.reading.threads, thread_name_prefix="reader")
         self._closed = threading.Event()
 
-    def depth(self, window: int, nbytes: int) -> int:  # noqa: ARG002
+    def ring(self, window: int, nbytes: int) -> Ring:  # noqa: ARG002
         """One in use, the others full or being filled."""
-        return self.reading.depth
+        return Ring(self.reading.depth, together=1)
 
     def expect(self, chips: Integers) -> bool:
         """See `Source`."""

@@ -15,7 +15,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from croma.batches.filler import Checks, Filling
+from croma.batches.checksum import Checks
+from croma.batches.filler import Filling, Ring
 from croma.batches.requests import PAUSE, chips_of_a_request, fetch, make_pool
 from croma.batches.source import ChipTable, Integers
 from croma.batches.spec import Reading
@@ -51,9 +52,10 @@ class Stream:
         self._here = threading.local()
         self._pool = make_pool()
 
-    def depth(self, window: int, nbytes: int) -> int:
+    def ring(self, window: int, nbytes: int) -> Ring:
         """Two windows, one in use while the next arrives, or as much of them as the memory given holds."""
-        return max(self.reading.depth, min(2 * window, int(self.reading.memory_gb * 1e9) // nbytes))
+        depth = max(self.reading.depth, min(2 * window, int(self.reading.memory_gb * 1e9) // nbytes))
+        return Ring(depth, together=depth // 2)
 
     def expect(self, chips: Integers) -> bool:  # noqa: ARG002
         """Nothing to do: what is wanted early is begun early."""

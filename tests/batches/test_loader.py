@@ -87,6 +87,17 @@ def test_a_batch_holds_until_the_next_is_asked_for(stored: Any, filler: MakeFill
             assert same(batch, before)
 
 
+def test_readers_begin_a_batch_as_soon_as_a_buffer_is_free(stored: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    filling, begun = local(stored, Reading(depth=6)), []
+    fill = filling.fill
+    monkeypatch.setattr(filling, "fill", lambda batches: begun.append(len(batches)) or fill(batches))
+    with Loader(stored.order(2), stored.table, stored.layout.planes, filling) as loader:
+        batches = loader.batches(0, 20)
+        for taken in range(1, 4):
+            next(batches)
+            assert begun == [1] * (5 + taken)
+
+
 def test_a_batch_moves_as_a_whole(stored: Any) -> None:
     with Loader(stored.order(5), stored.table, stored.layout.planes, local(stored)) as loader:
         (batch,) = loader.batches(3, 4)

@@ -53,7 +53,7 @@ def test_memory_bounds_what_is_under_way(stored: Any, monkeypatch: pytest.Monkey
     tight = Reading(memory_gb=8 * stored.table.length / 1e9)
     filler = streamed(stored, Path(), remote, tight)
     with Loader(stored.order(2), stored.table, stored.layout.planes, filler) as loader:
-        assert filler.depth(13, 2 * stored.table.length) == 4
+        assert filler.ring(13, 2 * stored.table.length) == (4, 2)
         batches = loader.batches(0, 12)
         next(batches)
         time.sleep(0.1)  # what is under way is asked for
