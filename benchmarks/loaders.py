@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.forms import TYPES
-from croma import storage
+from croma import ranges
 from croma.batches.cache import CachedShards
 from croma.batches.filler import Filler
 from croma.batches.loader import Loader
@@ -95,8 +95,8 @@ def _filler(data: TrainingData, job: Job, reading: Reading, kept: bool) -> Fille
         return Readers(data.chips, LocalShards(data.chips), reading)
     chips = _remote(data.chips, job)
     if not kept:
-        return Stream(chips, storage.read_into, reading)
-    cached = CachedShards(chips, data.runs, storage.read_pieces, Path(job.scratch), 10**12)
+        return Stream(chips, ranges.read_into, reading)
+    cached = CachedShards(chips, data.runs, ranges.read_pieces, Path(job.scratch), 10**12)
     return Readers(chips, cached, reading)
 
 
@@ -283,7 +283,7 @@ def spdl(job: Job) -> Iterator[Batch]:
     def read(chip: int) -> bytes:
         shard, offset = int(chips.shard[chip]), int(chips.offset[chip])
         if job.store:
-            return storage.read_range(chips.shards[shard], offset, chips.length)
+            return ranges.read_range(chips.shards[shard], offset, chips.length)
         return os.pread(files[shard], chips.length, offset)
 
     def together(found: list[bytes]) -> Batch:

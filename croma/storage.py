@@ -1,40 +1,26 @@
 """The door to storage: a local folder or an object store behind one set of verbs. Addresses are strings.
 
-`s3://bucket/key` goes to s3fs, everything else is a local path (`file://` or plain). Ranges go to obstore, which takes
-a quarter of the processor time and lets other threads run meanwhile; long ones come in pieces, over plain HTTP through
-`croma.wire` as long as all is well. Endpoint and credentials come from the environment in the words every S3 client
-knows (AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, …), so none is ever in an address.
+`s3://bucket/key` goes to s3fs, everything else is a local path (`file://` or plain); parts of files are read in
+`croma.ranges`. Endpoint and credentials come from the environment in the words every S3 client knows
+(AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, …), so none is ever in an address.
 """
 
 import os
 import shutil
 import stat
-import time
 import uuid
-from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager, suppress
-from datetime import timedelta
-from functools import lru_cache
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import fsspec
-import obstore
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
 from obstore import exceptions
-from obstore.store import S3Store
 
-from croma import wire
-from croma.buffers import Buffers, put
 from croma.errors import InputError, TransientError
 
 _TAKEN = {"PreconditionFailed", "412", "ConditionalRequestConflict"}
-_CLIENT: Any = {"connect_timeout": timedelta(seconds=10), "timeout": timedelta(seconds=60), "allow_http": True}
-_PROXIES = ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY")
-_SIGNED_FOR = timedelta(minutes=10)
-_SIGNED_ANEW = 300.0
-"""Seconds."""
-_RETRY: Any = {"max_retries": 5, "retry_timeout": timedelta(seconds=60)}
 
 
 def join(address: str, *parts: str) -> str:
@@ -59,7 +45,7 @@ def absolute(address: str) -> str:
 def exists(address: str) -> bool:
     """Whether a file, or a folder with something in it, is there."""
     fs, path = _filesystem(address)
-    with _translated(address):
+    with translated(address):
         return bool(fs.exists(path))
 
 
@@ -70,7 +56,7 @@ def size(address: str) -> int:
         FileNotFoundError: nothing is there.
     """
     fs, path = _filesystem(address)
-    with _translated(address):
+    with translated(address):
         return int(fs.size(path))
 
 
@@ -81,71 +67,8 @@ def read(address: str) -> bytes:
         FileNotFoundError: nothing is there.
     """
     fs, path = _filesystem(address)
-    with _translated(address):
+    with translated(address):
         return bytes(fs.cat_file(path))
-
-
-def read_range(address: str, offset: int, length: int) -> memoryview:
-    """`length` bytes from `offset`; fewer at the end of the file.
-
-    Raises:
-        FileNotFoundError: nothing is there.
-    """
-    local = local_path(address)
-    if local is not None:
-        with local.open("rb", buffering=0) as file:
-            return memoryview(os.pread(file.fileno(), length, offset))
-    bucket, key = _place(address)
-    store = _bucket(bucket, tuple(delta_options(address).items()))
-    with _translated(address):
-        return memoryview(obstore.get_range(store, key, start=offset, length=length))
-
-
-def read_pieces(address: str, offset: int, length: int) -> Generator[memoryview, None, None]:
-    """`length` bytes from `offset`, fewer at the end of the file, in pieces as they arrive.
-
-    A piece holds until the next is asked for.
-
-    Raises:
-        FileNotFoundError: nothing is there.
-    """
-    end = offset + length
-    with _translated(address):
-        if url := _plain_url(address):
-            with suppress(OSError):  # obstore tries again, and says what is wrong
-                for piece in wire.get_range(url, offset, length):
-                    offset += len(piece)
-                    yield piece
-                return
-        yield from _chunks(address, offset, end - offset)
-
-
-def read_into(address: str, offset: int, buffers: Buffers) -> int:
-    """Fill `buffers`, one after the other, with the bytes from `offset` on; returns how many, fewer at the file's end.
-
-    Raises:
-        FileNotFoundError: nothing is there.
-    """
-    with _translated(address):
-        if url := _plain_url(address):
-            with suppress(OSError):
-                return wire.get_range_into(url, offset, buffers)
-        position = 0
-        for chunk in _chunks(address, offset, sum(map(len, buffers))):
-            put(chunk, buffers, position)
-            position += len(chunk)
-    return position
-
-
-def _chunks(address: str, offset: int, length: int) -> Iterator[memoryview]:
-    """A range as obstore streams it; of a local file in one piece."""
-    if local_path(address) is not None:
-        yield read_range(address, offset, length)
-        return
-    bucket, key = _place(address)
-    store = _bucket(bucket, tuple(delta_options(address).items()))
-    for chunk in obstore.get(store, key, options={"range": (offset, offset + length)}).stream(wire.PIECE):
-        yield memoryview(chunk)
 
 
 def write(address: str, data: bytes) -> None:
@@ -156,7 +79,7 @@ def write(address: str, data: bytes) -> None:
             temporary.write_bytes(data)
         return
     fs, path = _filesystem(address)
-    with _translated(address):
+    with translated(address):
         fs.pipe_file(path, data)
 
 
@@ -169,7 +92,7 @@ def create(address: str, data: bytes) -> bool:
     if local is not None:
         return _create_locally(local, data)
     fs, path = _filesystem(address)
-    with _translated(address):
+    with translated(address):
         try:
             fs.pipe_file(path, data, mode="create")
         except FileExistsError:
@@ -191,7 +114,7 @@ def upload(local: Path, address: str) -> None:
             shutil.copyfile(local, temporary)
         return
     fs, path = _filesystem(address)
-    with _translated(address):
+    with translated(address):
         fs.put_file(str(local), path)
 
 
@@ -202,14 +125,14 @@ def download(address: str, local: Path) -> None:
         FileNotFoundError: nothing is there.
     """
     fs, path = _filesystem(address)
-    with _replacing(local) as temporary, _translated(address):
+    with _replacing(local) as temporary, translated(address):
         fs.get_file(path, str(temporary))
 
 
 def list_names(address: str) -> list[str]:
     """Names of the files and folders directly below, sorted; empty where there is nothing."""
     fs, path = _filesystem(address)
-    with _translated(address):
+    with translated(address):
         try:
             entries = fs.ls(path, detail=False, refresh=True) if _remote(address) else fs.ls(path, detail=False)
         except FileNotFoundError:
@@ -233,7 +156,7 @@ def walk(address: str) -> list[Entry]:
     if local is not None:
         return sorted(entry for path in local.rglob("*") if (entry := _entry(path)))
     fs, path = _filesystem(address)
-    with _translated(address):
+    with translated(address):
         found = fs.find(path, detail=True)
     root = path.rstrip("/")
     return sorted(
@@ -249,14 +172,14 @@ def modified(address: str) -> float:
         FileNotFoundError: nothing is there.
     """
     fs, path = _filesystem(address)
-    with _translated(address):
+    with translated(address):
         return float(fs.modified(path).timestamp())
 
 
 def remove(address: str, recursive: bool = False) -> None:
     """Delete a file, or with `recursive` everything below; nothing happens where there is nothing."""
     fs, path = _filesystem(address)
-    with _translated(address):
+    with translated(address):
         if fs.exists(path):
             fs.rm(path, recursive=recursive)
 
@@ -307,20 +230,6 @@ def _entry(path: Path) -> Entry | None:
     return Entry(str(path), found.st_size, found.st_mtime) if stat.S_ISREG(found.st_mode) else None
 
 
-def _plain_url(address: str) -> str | None:
-    """The signed address of a file that is reached over HTTP without TLS and without a proxy; None for any other."""
-    options = delta_options(address)
-    if not options.get("AWS_ENDPOINT_URL", "").startswith("http://") or any(map(os.environ.get, _PROXIES)):
-        return None
-    return _signed(*_place(address), tuple(options.items()), int(time.monotonic() / _SIGNED_ANEW))
-
-
-@lru_cache(maxsize=1024)
-def _signed(bucket: str, key: str, options: tuple[tuple[str, str], ...], now: int) -> str:  # noqa: ARG001
-    """To sign takes as long as to receive a chip, so it is done anew only with another `now`."""
-    return obstore.sign(_bucket(bucket, options), "GET", key, _SIGNED_FOR)
-
-
 def _remote(address: str) -> bool:
     return local_path(address) is None
 
@@ -330,14 +239,14 @@ def _filesystem(address: str) -> tuple[Any, str]:
     local = local_path(address)
     if local is not None:
         return fsspec.filesystem("file"), str(local)
-    _place(address)
+    place(address)
     # Named though s3fs would find it: an instance made for another server must not answer for this one.
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     fs = fsspec.filesystem("s3", use_listings_cache=False, endpoint_url=endpoint)
     return fs, str(fs._strip_protocol(address))
 
 
-def _place(address: str) -> tuple[str, str]:
+def place(address: str) -> tuple[str, str]:
     """Bucket and key of a remote address."""
     protocol, _, path = address.partition("://")
     if protocol not in ("s3", "s3a"):
@@ -346,14 +255,8 @@ def _place(address: str) -> tuple[str, str]:
     return bucket, key
 
 
-@lru_cache(maxsize=16)
-def _bucket(name: str, options: tuple[tuple[str, str], ...]) -> S3Store:
-    """A bucket whose connections are kept."""
-    return S3Store(name, config=dict(options), client_options=_CLIENT, retry_config=_RETRY)  # type: ignore[arg-type]
-
-
 @contextmanager
-def _translated(address: str) -> Iterator[None]:
+def translated(address: str) -> Iterator[None]:
     """Vendor exceptions as ours; FileNotFoundError as it is."""
     try:
         yield

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from croma import storage
+from croma import ranges, storage
 from croma.errors import ContractError
 from croma.shards.dataset import Dataset, read_card, shard_address
 from croma.shards.layout import ChipLayout, decode
@@ -26,7 +26,7 @@ def read_chip(uri: str, row: dict[str, Any], layout: ChipLayout) -> dict[str, np
         ContractError: the bytes are not those that were written.
     """
     address = shard_address(uri, row["split"], row["shard"])
-    data = storage.read_range(address, row["offset"], row["length"])
+    data = ranges.read_range(address, row["offset"], row["length"])
     if len(data) != row["length"] or zlib.crc32(data) != row["crc32"]:
         raise ContractError(
             f"{address}: chip {row['chip']} is damaged (checksum differs); restore or rebuild the shard"

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from croma import storage
+from croma import ranges, storage
 from croma.batches.cache import CachedShards
 from croma.batches.filler import Filler
 from croma.batches.kept import PartlyKept, shards_that_fit
@@ -72,12 +72,12 @@ class TrainingData:
             return Readers(self.chips, LocalShards(self.chips), reading)
         kept = shards_that_fit(self.chips, capacity)
         if kept == 0:
-            return Stream(self.chips, storage.read_into, reading)
-        shards = CachedShards(self.chips, self.runs, storage.read_pieces, cache, capacity)
+            return Stream(self.chips, ranges.read_into, reading)
+        shards = CachedShards(self.chips, self.runs, ranges.read_pieces, cache, capacity)
         cached = Readers(self.chips, shards, reading)
         if kept == len(self.chips.shards):
             return cached
-        return PartlyKept(self.chips, kept, cached, Stream(self.chips, storage.read_into, reading))
+        return PartlyKept(self.chips, kept, cached, Stream(self.chips, ranges.read_into, reading))
 
 
 def open_training_data(ref: DatasetRef, spec: TrainSpec) -> TrainingData:
