@@ -1,9 +1,9 @@
 """Batches filled straight from object storage, for chips that no disk here keeps.
 
-A request's bytes go from the socket into the rows of the batches that want them: nothing is kept, and nothing copied.
-Chips that lie side by side in a shard and are wanted by batches that are begun together share a request, so a shuffle
-window that fits into the memory given is fetched in as few requests as there are runs. Each worker fetches its own
-chips and no others: over all workers a chip crosses the network once an epoch.
+A request's bytes go into the rows of the batches that want them, over plain HTTP straight from the socket: nothing is
+kept. Chips that lie side by side in a shard and are wanted by batches that are begun together share a request, so a
+shuffle window that fits into the memory given takes about as many requests as it has runs. Each worker asks for its own
+chips; what lies between two of them it reads too, and drops, where that is little (`GAP`).
 """
 
 import threading

@@ -20,37 +20,39 @@ def changed(folder: Path, **fields: object) -> str:
     return str(path)
 
 
-def refused(run: Run, sentence: str, *words: str, code: int = 2, **more: str) -> None:
+def refused(run: Run, *words: str, **more: str) -> str:
+    """What the command says when it refuses: its exit code is 2, and there is no traceback."""
     result = run(*words, **more)
     text = " ".join((result.stdout + result.stderr).split())
-    assert sentence in text, text
-    assert result.returncode == code
+    assert result.returncode == 2, text
     assert "Traceback" not in text
+    return text
 
 
 def test_unreachable_catalog(croma: Run) -> None:
     address = f"http://127.0.0.1:{free_port()}"
-    refused(croma, address, "plan", str(RECIPE), CROMA_CATALOG=address)
+    assert address in refused(croma, "plan", str(RECIPE), CROMA_CATALOG=address)
 
 
 def test_empty_search(croma: Run, stac: str, tmp_path: Path) -> None:
     recipe = changed(tmp_path, window={"start": "1999-01-01", "end": "1999-12-31"})
-    refused(croma, "sentinel-2-l2a", "plan", recipe, CROMA_CATALOG=stac)
+    assert "sentinel-2-l2a" in refused(croma, "plan", recipe, CROMA_CATALOG=stac)
 
 
 def test_no_pair_within_the_gap(croma: Run, stac: str, tmp_path: Path) -> None:
     recipe = changed(tmp_path, pair={"max_gap_hours": 0.1})
-    refused(croma, "0.1 h", "plan", recipe, CROMA_CATALOG=stac)
+    assert "0.1 h" in refused(croma, "plan", recipe, CROMA_CATALOG=stac)
 
 
 def test_unknown_field_and_every_other_problem_at_once(croma: Run, tmp_path: Path) -> None:
     recipe = changed(tmp_path, chip_size=100, colour="red")
-    refused(croma, "dataset.colour: is not a known field", "plan", recipe)
-    refused(croma, "dataset.chip_size: a chip size is a multiple of 24 px", "plan", recipe)
+    said = refused(croma, "plan", recipe)
+    assert "dataset.colour: is not a known field" in said
+    assert "dataset.chip_size: a chip size is a multiple of 24 px" in said
 
 
 def test_no_recipe_of_that_name(croma: Run) -> None:
-    refused(croma, "no recipe of that name; there are", "plan", "dmeo")
+    assert "no recipe of that name; there are" in refused(croma, "plan", "dmeo")
 
 
 def test_site_without_credentials(croma: Run, s3_server: str) -> None:
@@ -59,14 +61,15 @@ def test_site_without_credentials(croma: Run, s3_server: str) -> None:
         "AWS_EC2_METADATA_DISABLED": "true",
         "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent",
     }
-    refused(croma, "set AWS_ACCESS_KEY_ID", "inspect", "s3://bucket/datasets/demo", **more)
+    assert "set AWS_ACCESS_KEY_ID" in refused(croma, "inspect", "s3://bucket/datasets/demo", **more)
 
 
 def test_dataset_that_does_not_exist(croma: Run) -> None:
-    refused(croma, "datasets/nothing: there is none; build it first", "inspect", "nothing")
-    refused(croma, "after @ comes a version number", "inspect", "nothing@latest")
+    assert "datasets/nothing: there is none; build it first" in refused(croma, "inspect", "nothing")
+    assert "after @ comes a version number" in refused(croma, "inspect", "nothing@latest")
 
 
 def test_wrong_site_lists_every_variable(croma: Run) -> None:
-    refused(croma, "CROMA_THREADS", "inspect", "d", CROMA_THREADS="0", CROMA_TRACKING="folder")
-    refused(croma, "CROMA_TRACKING", "inspect", "d", CROMA_THREADS="0", CROMA_TRACKING="folder")
+    said = refused(croma, "inspect", "d", CROMA_THREADS="0", CROMA_TRACKING="folder")
+    assert "CROMA_THREADS" in said
+    assert "CROMA_TRACKING" in said
