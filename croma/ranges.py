@@ -7,17 +7,19 @@ plain HTTP long ones go through `croma.wire` as long as all is well.
 import os
 import time
 from collections.abc import Generator, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from functools import lru_cache
 from typing import Any
 
 import obstore
+from obstore import exceptions
 from obstore.store import S3Store
 
 from croma import wire
 from croma.buffers import Buffers, put
-from croma.storage import delta_options, local_path, place, translated
+from croma.errors import TransientError
+from croma.storage import delta_options, denied, local_path, place, translated
 
 _CLIENT: Any = {"connect_timeout": timedelta(seconds=10), "timeout": timedelta(seconds=60), "allow_http": True}
 _PROXIES = ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY")
@@ -39,7 +41,7 @@ def read_range(address: str, offset: int, length: int) -> memoryview:
             return memoryview(os.pread(file.fileno(), length, offset))
     bucket, key = place(address)
     store = _bucket(bucket, tuple(delta_options(address).items()))
-    with translated(address):
+    with _translated(address):
         return memoryview(obstore.get_range(store, key, start=offset, length=length))
 
 
@@ -52,7 +54,7 @@ def read_pieces(address: str, offset: int, length: int) -> Generator[memoryview,
         FileNotFoundError: nothing is there.
     """
     end = offset + length
-    with translated(address):
+    with _translated(address):
         if url := _plain_url(address):
             with suppress(OSError):  # obstore tries again, and says what is wrong
                 for piece in wire.get_range(url, offset, length):
@@ -68,7 +70,7 @@ def read_into(address: str, offset: int, buffers: Buffers) -> int:
     Raises:
         FileNotFoundError: nothing is there.
     """
-    with translated(address):
+    with _translated(address):
         if url := _plain_url(address):
             with suppress(OSError):
                 return wire.get_range_into(url, offset, buffers)
@@ -108,3 +110,16 @@ def _signed(bucket: str, key: str, options: tuple[tuple[str, str], ...], now: in
 def _bucket(name: str, options: tuple[tuple[str, str], ...]) -> S3Store:
     """A bucket whose connections are kept."""
     return S3Store(name, config=dict(options), client_options=_CLIENT, retry_config=_RETRY)  # type: ignore[arg-type]
+
+
+@contextmanager
+def _translated(address: str) -> Iterator[None]:
+    """As `storage.translated`, and what obstore raises too."""
+    try:
+        with translated(address):
+            yield
+    except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError) as error:
+        raise denied(address, error) from None
+    except exceptions.BaseError as error:
+        said = str(error).partition("\n\nDebug source")[0]
+        raise TransientError(f"storage {address}: {said}") from error

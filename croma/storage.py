@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 
 import fsspec
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
-from obstore import exceptions
 
 from croma.errors import InputError, TransientError
 
@@ -255,6 +254,11 @@ def place(address: str) -> tuple[str, str]:
     return bucket, key
 
 
+def denied(address: str, error: Exception) -> InputError:
+    """Access is denied, as our error."""
+    return InputError(f"storage {address}: access denied ({error}); check the credentials and their rights")
+
+
 @contextmanager
 def translated(address: str) -> Iterator[None]:
     """Vendor exceptions as ours; FileNotFoundError as it is."""
@@ -265,17 +269,12 @@ def translated(address: str) -> Iterator[None]:
             f"storage {address}: no credentials ({error}); set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
             "or run where a role grants them"
         ) from None
-    except (PermissionError, exceptions.PermissionDeniedError, exceptions.UnauthenticatedError) as error:
-        raise InputError(
-            f"storage {address}: access denied ({error}); check the credentials and their rights"
-        ) from None
+    except PermissionError as error:
+        raise denied(address, error) from None
     except FileNotFoundError:
         raise
     except (ClientError, BotoCoreError) as error:
         raise TransientError(f"storage {address}: {error}") from error
-    except exceptions.BaseError as error:
-        said = str(error).partition("\n\nDebug source")[0]
-        raise TransientError(f"storage {address}: {said}") from error
     except OSError as error:
         if _remote(address):
             raise TransientError(f"storage {address}: {error}") from error

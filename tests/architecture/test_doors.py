@@ -16,7 +16,7 @@ DOORS = {
     "planetary_computer": {"croma/catalog/signing.py"},
     "stackstac": {"croma/raster/stack.py"},
     "rasterio": {"croma/raster", "croma/simulate"},
-    "obstore": {"croma/raster/source.py", "croma/storage.py"},
+    "obstore": {"croma/raster/source.py", "croma/ranges.py"},
     "imagecodecs": {"croma/raster/codec.py"},
     "deltalake": {"croma/shards/delta.py"},
     "fsspec": {"croma/storage.py"},
